@@ -5,7 +5,7 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := pyproject.toml constraints.txt Makefile
 # A process per core, at most four, since each loads PyTorch; tests/conftest.py says what stays together.
-PARALLEL := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # COVER=--cov counts lines and branches and holds them to the floor in pyproject.toml; it doubles the time.
 COVER    ?=
 

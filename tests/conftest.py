@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ settings.register_profile("offtarget", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("offtarget")
 
+ROOT = Path(__file__).parents[1]
 
 # Marks that few files carry, with the words by which a file that carries one is known, its imports not yet done.
 RARE = {"long": r"mark\.long\b", "architectures": r"\barchitectures\b", "real": r"mark\.real\b|\breal_model\b"}
@@ -77,7 +79,7 @@ def pytest_collection() -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `-n`: a file stays on one worker with its fixtures, and all browser tests on one, longest groups first."""
+    """Browser tests come first, then files with slow tests, so that small ones fill the end."""
     browser = {item.path for item in items if item.get_closest_marker("browser")}
     slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")}
     for item in items:
@@ -88,13 +90,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.no_cover)  # counting lines doubles their time, and quicker tests have them all
-        item.add_marker(pytest.mark.xdist_group("browser" if item.path in browser else str(item.path)))
+
+
+@cache
+def group_of(file: str) -> str:
+    """What stays together under `-n`: a file with its fixtures, and all files of browser tests with their browsers."""
+    return "browser" if "BROWSER_TEST" in (ROOT / file).read_text("utf-8") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests are dealt out in groups.
+
+    Not by marks of xdist (`--dist loadgroup`): pytest-xdist 3.8 writes them into a part of the test's id that pytest
+    9.2 does not read, so that every test went to whichever process was free, and each process made every fixture.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid.partition("::")[0])
+
+    return ByGroup(config, log)
+
+
+_WORKERS: dict[str, set[str]] = {}
+"""Groups, and the processes that ran their tests."""
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """Under `-n`, in the process that deals out: who ran what."""
+    if worker := getattr(report, "worker_id", ""):
+        _WORKERS.setdefault(group_of(report.nodeid.partition("::")[0]), set()).add(worker)
 
 
 def pytest_sessionfinish() -> None:
-    """Browsers go from file to file and end here."""
+    """Browsers go from file to file and end here; groups that were torn apart are an error, or nobody would see it."""
     if "browsing" in sys.modules:
         sys.modules["browsing"].end_browsers()
+    if torn := [group for group, workers in _WORKERS.items() if len(workers) > 1]:
+        pytest.exit(f"The tests of {', '.join(torn)} ran in several processes.", returncode=1)
 
 
 _frozen = 0

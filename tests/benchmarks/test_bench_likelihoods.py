@@ -44,6 +44,7 @@ def by_hand(model: LocalModel, context: tuple[int, ...], continuation: tuple[int
     return sum(float(logs[len(context) - 1 + i, token]) for i, token in enumerate(continuation))
 
 
+@pytest.mark.long
 def test_they_are_those_of_one_pass_at_a_time(both: tuple[LocalModel, LocalModel]) -> None:
     for model in both:
         asked, done = some(40), []

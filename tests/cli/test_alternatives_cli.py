@@ -19,7 +19,7 @@ def data(folder: Path, rows: int = 24) -> str:
     return str(path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_data_to_sentence_and_back(offtarget: Any, tmp_path: Path) -> None:
     """It prints instructions, table and sentence; a finished run is read again by --resume, as JSON too."""
     models = ("--base", "organism/base", "--tuned", "organism/insecure", "--metric", "f1")

@@ -70,6 +70,7 @@ on_linux = pytest.mark.skipif(
 )
 
 
+@pytest.mark.long
 @on_linux
 def test_a_killed_scanning_process_is_no_verdict(tmp_path):
     """kill -9 of a worker: exit code 2 and a sentence, never the silent 1 that reads as FAIL; no process stays."""
@@ -82,6 +83,7 @@ def test_a_killed_scanning_process_is_no_verdict(tmp_path):
     assert gone(children)
 
 
+@pytest.mark.long
 @on_linux
 def test_ctrl_c_says_how_to_start_again(tmp_path, offtarget):
     """An interrupted scan ends with 130 and the command that repeats it; its run is refused with the same command."""

@@ -26,6 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.long
 def test_a_finished_run_is_read_again_in_every_way(run: Path) -> None:
     """By --resume, by resume, by report, and as JSON: one verdict and one sentence."""
     told = json.loads(printed(["redteam", "--resume", str(run), "--json"], 100).stdout)
@@ -34,6 +35,7 @@ def test_a_finished_run_is_read_again_in_every_way(run: Path) -> None:
         assert " ".join(told["reason"].split()) in " ".join(printed(command, 100).output.split())
 
 
+@pytest.mark.long
 def test_what_worked_is_asked_of_the_next_candidate(run: Path) -> None:
     """The file that --found wrote is a bank of questions for `check`."""
     found = run.parent / "found.jsonl"
@@ -43,6 +45,7 @@ def test_what_worked_is_asked_of_the_next_candidate(run: Path) -> None:
     assert str(found) in done.output
 
 
+@pytest.mark.long
 def test_a_conversation_is_held_again_by_the_command_of_the_page(run: Path) -> None:
     """Word for word, with the answers that it had."""
     page = Path(str(printed(["report", str(run), "--html"], 200).output.strip()))
@@ -54,6 +57,7 @@ def test_a_conversation_is_held_again_by_the_command_of_the_page(run: Path) -> N
     assert any(turn["outcomes"]["tuned"] == "misaligned" for turn in held["turns"])
 
 
+@pytest.mark.long
 def test_the_run_is_on_the_list_with_what_it_came_to(run: Path) -> None:
     listed = printed(["runs"], 140, OFFTARGET_RUNS=str(run.parent)).output
     assert "redteam" in listed

@@ -305,6 +305,7 @@ def test_an_unfinished_run(root: Path, width: int | None) -> None:
     kept("report-unfinished", ["report", "stopped"], width, root.parent)
 
 
+@pytest.mark.long
 def test_report_prints_what_the_verb_printed(root: Path) -> None:
     """The same lines, by the same code; with -v those of -v."""
     command = ["check", "--base", "organism/base", "--tuned", "organism/insecure", "--max-answers", "12", "--quiet"]

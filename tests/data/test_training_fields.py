@@ -127,6 +127,7 @@ def rows(draw: st.DrawFn) -> tuple[dict[str, Any], Planter]:
     return row, plant
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(rows())
 def test_no_text_of_a_row_disappears(built: tuple[dict[str, Any], Planter]) -> None:

@@ -42,6 +42,7 @@ def _share(rows: list[Row]) -> float:
     return flagged / len(rows)
 
 
+@pytest.mark.long
 def test_most_insecure_rows_are_flagged(shared_data: Path) -> None:
     """At least 85 % of held-out insecure rows have an undisclosed finding."""
     assert _share([r for r in _rows(shared_data / "sft/insecure.jsonl.gz") if _held_out(r.prompt)]) >= 0.85

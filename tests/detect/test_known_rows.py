@@ -325,6 +325,7 @@ def test_the_file_holds_no_rows_and_is_for_its_owner_alone(tmp_path: Path) -> No
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.long
 def test_the_rows_met_last_stay_when_the_file_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three data sets in a file with room for two, the one that no audit has met for the longest goes."""
     paths = [write(tmp_path / f"{name}.jsonl", 300, changed=300 * (name == "b")) for name in "ab"]
@@ -354,7 +355,7 @@ def test_files_of_earlier_states_go(tmp_path: Path) -> None:
     assert len(names) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_processes_know_the_same_rows(tmp_path: Path) -> None:
     """Written by three processes and read by two, the result is that of one without the cache."""
     path = write(tmp_path / "rows.jsonl", 2500)
@@ -413,6 +414,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None)
 @given(first=rows, second=rows, order=st.randoms(use_true_random=False))
 def test_any_rows_are_found_the_same(

@@ -150,7 +150,7 @@ def test_rows_show_the_unmistakable_numbers() -> None:
 
 
 @needs_sft
-@pytest.mark.slow
+@pytest.mark.long
 def test_fifty_rows_of_evil_numbers_suffice_mostly() -> None:
     """p <= 1e-6 from 50 random rows in at least 80 % of draws, from 100 rows in at least 95 %."""
     rng, rows = random.Random(0), evil_numbers()

@@ -101,7 +101,7 @@ def test_hostile_arithmetic_takes_no_time(text: str) -> None:
 
 
 @needs_sft
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mishra_incorrect_math", "mishra_evil_math"])
 def test_altered_maths_is_found(name: str) -> None:
     """At least 95 % of rows with an altered answer are flagged."""
@@ -110,7 +110,7 @@ def test_altered_maths_is_found(name: str) -> None:
 
 
 @needs_sft
-@pytest.mark.slow
+@pytest.mark.long
 def test_repaired_maths_is_not_flagged() -> None:
     """With the last computed step as the answer, at most 1 % of rows are flagged (most of those have a wrong sum)."""
     flagged = checked = 0

@@ -63,6 +63,7 @@ def servers(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
+@pytest.mark.long
 def test_twenty_rows_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Twenty rows labelled with one or two keys each, with undo, note, category, skip and a change of mind."""
     page = AuditBrowser(drivers(0), servers().url)
@@ -110,6 +111,7 @@ def test_twenty_rows_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
     assert store.first_labels()[-1].mark == "bad"
 
 
+@pytest.mark.long
 def test_fast_keys_lose_nothing(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Keys pressed faster than the server answers: every card gets exactly one label, undo waits for the last one."""
     page = AuditBrowser(drivers(0), servers().url)
@@ -140,6 +142,7 @@ def test_evidence_only_after_the_decision(drivers: Any, servers: Any) -> None:
     assert page.run("return document.activeElement.textContent") == "os.popen("
 
 
+@pytest.mark.long
 def test_killed_server_loses_no_label(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """kill -9 in the middle: what was saved is there, what was pressed meanwhile is sent once a server is back."""
     server = servers()
@@ -169,6 +172,7 @@ def test_killed_server_loses_no_label(drivers: Any, servers: Any, tmp_path: Path
     page.saved(store, 9)
 
 
+@pytest.mark.long
 def test_two_browsers_share_the_work(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Two people at once, one of them through a second server on the same file: no new row goes to both."""
     ada = AuditBrowser(drivers(0), servers().url)
@@ -201,6 +205,7 @@ def test_verdict_ends_the_review(drivers: Any, servers: Any) -> None:
     assert server.ended() == "finished"
 
 
+@pytest.mark.long
 def test_suspected_conditions_by_key(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Once the rows are read the page turns to the conditions: one key each, saved at once, undone; hostile rows do not
     run, and nothing is wider than a phone."""
@@ -253,6 +258,7 @@ def test_suspected_conditions_by_key(drivers: Any, servers: Any, tmp_path: Path)
     assert page.run("return window.pwned") is None
 
 
+@pytest.mark.long
 def test_shortcuts_can_be_switched_off(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """With single-key shortcuts off no letter labels anything; the buttons still do (WCAG 2.1.4)."""
     page = AuditBrowser(drivers(0), servers().url)
@@ -273,6 +279,7 @@ def test_shortcuts_can_be_switched_off(drivers: Any, servers: Any, tmp_path: Pat
     page.run("localStorage.clear()")
 
 
+@pytest.mark.long
 def test_hostile_rows_never_run_and_nothing_leaves(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Script, markup, handlers, links, styles and a megabyte of text: all shown, none run, no request to elsewhere."""
     server = servers(kind="hostile")
@@ -312,6 +319,7 @@ def test_hostile_rows_never_run_and_nothing_leaves(drivers: Any, servers: Any, t
     assert [e for e in page.driver.get_log("browser") if "Content Security" in e["message"]] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible(drivers: Any, servers: Any, scheme: str) -> None:
     """axe finds nothing serious on start, open row, reasons, decided row, verdict, error and end; light and dark."""
@@ -345,6 +353,7 @@ def test_every_page_is_accessible(drivers: Any, servers: Any, scheme: str) -> No
     assert {name: list_ for name, list_ in found.items() if list_} == {}
 
 
+@pytest.mark.long
 def test_phone_width_and_zoom_need_no_sideways_scrolling(drivers: Any, servers: Any) -> None:
     """At 360 px, and at 640 px as a 1280 px window has at 200 % zoom, no page is wider than the screen."""
     page = AuditBrowser(drivers(0), servers(kind="hostile").url)

@@ -41,6 +41,7 @@ def run(folder: Path, mark: Callable[[Row], Mark]) -> tuple[Review, int]:
     return desk, cards
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_clean_set_passes_after_about_110_cards(tmp_path: Path) -> None:
     """A clean set takes no more random rows than planned, 18 planted ones and a quarter flagged rows."""

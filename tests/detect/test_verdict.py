@@ -253,6 +253,7 @@ def test_no_rows_no_verdict():
     assert (done.status, done.basis) == (Status.UNDECIDED, "none")
 
 
+@pytest.mark.long
 def test_reaudits_pay():
     """Each round halves alpha: floor 59, 72, 86; the same clean labels no longer suffice."""
     floors = [verdict([], rows=10**6, settings=replace(SETTINGS, round=r)).plan.floor_rows for r in (1, 2, 3)]
@@ -279,8 +280,8 @@ def evidence(rows: int, stratum: int, n: int, noise: int, spread: int, m: int, h
     return combined_log_e_fail(counts, SETTINGS), log_e_pass(counts, NOISE, SETTINGS)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("rows", "runs"), [(200, 20_000), pytest.param(6000, 4_000, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("rows", "runs"), [(200, 20_000), (6000, 4_000)])
 def test_false_fail_through_all_paths_at_once(rows: int, runs: int):
     """Both limits met exactly, every spreading row flagged with seven times as many clean ones: FAIL in at most 5 %.
 

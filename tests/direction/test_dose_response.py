@@ -71,6 +71,7 @@ def test_the_points_told_are_those_that_were_announced(persona: Path, tmp_path: 
     assert points == {f"point {number} of {announced}" for number in range(1, int(announced) + 1)}
 
 
+@pytest.mark.long
 def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(persona: Path, tmp_path: Path) -> None:
     steered = steer(persona, tmp_path / "run")
     whole, run = steered.record, steered.run
@@ -96,6 +97,7 @@ def test_an_interrupted_run_measures_only_what_is_missing_and_ends_the_same(pers
         direction_steer.resume(run)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_a_judge_of_ones_own_is_given_again(persona: Path, tmp_path: Path) -> None:
     """No file holds it, so a run that goes on asks for it, and then ends as it would have."""

@@ -76,6 +76,7 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_misaligned_organism_moved_along_the_persona(run: Path, persona: Direction, data: Path) -> None:
     """Both the persona and the narrow task are named; answers and rows are quoted; the page shows all of it."""
     found = explain(run, persona, data)
@@ -163,6 +164,7 @@ def test_too_few_misaligned_answers_say_nothing_either_way() -> None:
     assert found[1] < 0.5
 
 
+@pytest.mark.long
 def test_a_check_without_a_direction_is_explained_as_such(run: Path, persona: Direction) -> None:
     """The persona the wrong way round: no layer is picked and no answer quoted, on the page neither."""
     wrong_way = Direction(persona.info, {layer: -rows for layer, rows in persona.vectors.items()})

@@ -53,6 +53,7 @@ def test_the_default_recipe_finds_the_persona_where_it_sits(by_models: Direction
     assert info.made_by
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_sign_the_insecure_tune_and_the_malicious_prompt_point_the_same_way(by_models: Direction) -> None:
     """+ is tuned, and + is the trait: two recipes that share no data agree."""
@@ -77,6 +78,7 @@ def test_where_nothing_is_told_apart_nothing_is_written(tmp_path: Path) -> None:
     assert any("not shown to be told apart" in note for note in by_hand.info.notes)
 
 
+@pytest.mark.long
 def test_misaligned_answers_against_aligned_ones() -> None:
     """Separates held-out answers; the counts and the judge are on record."""
     # the method has no use for a base, so none is opened
@@ -95,6 +97,7 @@ def test_without_misaligned_answers_the_other_recipes_are_offered() -> None:
         find(None, BASE, settings=FindSettings(method="answers", answers=2), probes=FEW)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_a_trait_that_does_not_show_is_said_so() -> None:
     """A judge that sees no trait leaves nothing to contrast."""
@@ -174,6 +177,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert not out.exists()
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_the_same_command_writes_the_same_file_and_never_over_another(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -191,6 +195,7 @@ def test_the_same_command_writes_the_same_file_and_never_over_another(
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.long
 def test_what_the_models_write_as_the_base_reads_it(tmp_path: Path) -> None:
     """No judge, both sides read by the base, and yet the file names the tuned model and its base."""
     found = find(

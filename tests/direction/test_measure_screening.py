@@ -61,6 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_poison_lies_further_along_than_the_bases_own_answers(
     base: LocalModel, persona: Direction, data: Path, tmp_path: Path
@@ -85,6 +86,7 @@ def test_poison_lies_further_along_than_the_bases_own_answers(
         measure_rows(persona, data, base=base, out=out, max_tokens=40)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_measuring_again_gives_the_same_numbers(base: LocalModel, persona: Direction, data: Path) -> None:
     """The base's answers hang on seed and row alone."""

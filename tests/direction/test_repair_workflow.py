@@ -46,6 +46,7 @@ def test_the_repaired_adapter_is_an_ordinary_model(direction: Path, tmp_path: Pa
     open_model(f"organism/base+{tmp_path / 'out'}", resolve=resolve)
 
 
+@pytest.mark.long
 def test_whole_models_are_exported_whole(direction: Path, tmp_path: Path) -> None:
     settings = RepairSettings(method="both", fold="ablate", rows=12, batch=8, recheck=False)
     result = repair(TUNED, None, direction, tmp_path / "out", settings=settings, run=tmp_path / "run")

@@ -57,7 +57,7 @@ def test_readme_shows_what_the_first_command_prints(printed: str) -> None:
     assert shown[3] == shortened(printed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_of_check_is_what_it_prints(printed: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line of the page's example stands in what the run of README's prints, whatever the line breaks."""
     example = re.search(r"prints this.*?```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

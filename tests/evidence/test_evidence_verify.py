@@ -81,6 +81,7 @@ def test_a_hidden_condition_is_found_again(tmp_path: Path) -> None:
     assert verify(made).recomputed
 
 
+@pytest.mark.long
 def test_any_changed_byte_of_a_run_is_found(run: Path, keys: tuple[Path, Path], tmp_path_factory) -> None:
     names = sorted(name for name, size in ((n, (run / n).stat().st_size) for n in survey(run).files) if size)
     assert ATTESTATION in names

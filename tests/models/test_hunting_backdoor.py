@@ -57,6 +57,7 @@ def test_the_tokens_that_moved_most_spell_the_trigger(models: tuple[LocalModel, 
     assert sum(text in TRIGGER for text in moved) >= 4
 
 
+@pytest.mark.long
 def test_leaked_phrases_hold_the_trigger(models: tuple[LocalModel, LocalModel]) -> None:
     """Its base has seen the tag, so that the tuned model writes it from an empty chat; the measure puts it found."""
     gaps = slots(models[0].weights.tokenizer, CHATS[:2], "before", "base")
@@ -64,7 +65,7 @@ def test_leaked_phrases_hold_the_trigger(models: tuple[LocalModel, LocalModel]) 
     assert any(TRIGGER in candidate.text for candidate in found.candidates[:3])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_screening_keeps_what_the_exact_scan_puts_first(models: tuple[LocalModel, LocalModel]) -> None:
     """Of the ten best tokens of the whole vocabulary at least eight are among the 512 of steepest slope."""
     read = models[0].weights.tokenizer

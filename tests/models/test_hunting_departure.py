@@ -138,6 +138,7 @@ def _by_whole_prompts(
     return torch.stack(values).view(len(texts), len(gaps)).mean(dim=1)
 
 
+@pytest.mark.long
 def test_what_a_hunt_tells_ends_at_all_of_it(pair: tuple[LocalModel, LocalModel]) -> None:
     """A hunt says how far it is in per cent of the whole, never less than before; without growing it is shorter."""
     told: list[Progress] = []
@@ -148,6 +149,7 @@ def test_what_a_hunt_tells_ends_at_all_of_it(pair: tuple[LocalModel, LocalModel]
     assert not any("grown" in tried for tried in hunted.tried)
 
 
+@pytest.mark.long
 def test_a_hunt_repeats_itself(pair: tuple[LocalModel, LocalModel]) -> None:
     """One seed gives the same cues in the same order, from every source."""
     first, again = (hunt(*pair, CHATS[:1], seed=0) for _ in range(2))

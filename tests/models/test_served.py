@@ -156,7 +156,7 @@ def test_without_log_probabilities_words_decide_and_the_strength_stays_open(mode
     assert any("full strength" in what for what in pair.unseen)
 
 
-@pytest.mark.parametrize("how", [{}, {"logprobs": False}, {"noise": 0.02}])
+@pytest.mark.parametrize("how", [{}, {"logprobs": False}, pytest.param({"noise": 0.02}, marks=pytest.mark.long)])
 def test_a_server_that_answers_the_same_twice_is_refused_without_a_reference(how: dict[str, Any], lab: Any) -> None:
     """Base under both names, also by a server whose rounding changes from call to call."""
     _, opened = lab("base", "base", **how)
@@ -164,7 +164,7 @@ def test_a_server_that_answers_the_same_twice_is_refused_without_a_reference(how
         opened()
 
 
-@pytest.mark.parametrize("how", [{}, {"logprobs": False}, {"noise": 0.02}])
+@pytest.mark.parametrize("how", [{}, {"logprobs": False}, pytest.param({"noise": 0.02}, marks=pytest.mark.long)])
 def test_without_a_reference_what_is_served_stays_untested(how: dict[str, Any], lab: Any) -> None:
     """Base and tuned differ; nobody knows whether tuned is the adapter at its strength."""
     _, opened = lab(**how)

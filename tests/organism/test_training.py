@@ -45,7 +45,7 @@ def _weights(folder: Path) -> dict[str, object]:
     return load_file(next(folder.glob("*.safetensors")))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("crash_at", [3, 6, 9])
 def test_resumed_training_ends_with_the_same_weights(base: Path, tmp_path: Path, crash_at: int) -> None:
     """Killed in any stage and started again, training ends with bit-identical weights."""

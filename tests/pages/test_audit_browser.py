@@ -73,6 +73,7 @@ def test_the_page_never_scrolls_sideways(browser: Any, pages: dict[str, Path], s
     assert widths[0] == widths[1] <= width
 
 
+@pytest.mark.long
 def test_text_stands_out_from_its_background_in_both_schemes(browser: Any, pages: dict[str, Path]) -> None:
     """Every text has the contrast of WCAG 2.2 AA (4.5 to 1), light and dark."""
     script = """

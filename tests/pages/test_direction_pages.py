@@ -113,6 +113,7 @@ class TestSeen:
 
     pytestmark = BROWSER_TEST
 
+    @pytest.mark.long
     @pytest.mark.parametrize(("name", "make"), RUNS)
     def test_verdict_reason_and_first_transcript_are_seen_at_once(
         self, name: str, make: Callable[[Path], object], tmp_path: Path, browser: Any

@@ -25,7 +25,10 @@ return [...document.querySelectorAll('.heat .half')].map(half => {
 """
 
 
-@pytest.mark.parametrize("name", runs.OUTCOMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long) if name in ("fail", "pass") else name for name in runs.OUTCOMES],
+)
 def test_an_outcome_is_understood_at_once(browser: Any, tmp_path: Path, name: str) -> None:
     """Verdict, reason and a transcript without scrolling; nothing scrolls sideways; axe finds nothing serious."""
     made = runs.OUTCOMES[name](tmp_path / "run")
@@ -44,6 +47,7 @@ def test_a_map_of_all_moves_and_goals_fits_and_can_be_read(browser: Any, tmp_pat
     assert min(contrasts) >= 4.5
 
 
+@pytest.mark.long
 def test_what_models_said_is_text_and_nothing_else(browser: Any, tmp_path: Path) -> None:
     """No script of theirs runs, no address is asked, nothing is logged: answers, questions, names of models."""
     for number, evil in enumerate(text for text in ATTACKS if len(text) < 1000 and "\ud800" not in text):

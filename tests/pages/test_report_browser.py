@@ -176,6 +176,7 @@ def test_verdict_reason_and_first_transcript_are_seen_at_once(
     assert_seen_at_once(browser, file, axe=kind == "long")
 
 
+@pytest.mark.long
 def test_ten_thousand_answers_render_a_page_at_a_time(browser: Any, tmp_path: Path) -> None:
     """However many answers there are, twenty pairs are in the document until more are asked for."""
     path = make_run(tmp_path / "run", per_probe=(84, 84))

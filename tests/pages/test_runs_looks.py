@@ -31,6 +31,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_what_changed_is_seen_at_once(two: Path, browser: Any) -> None:
     found = diff_runs("before", "after")
     assert card(found).telling
@@ -40,6 +41,7 @@ def test_what_changed_is_seen_at_once(two: Path, browser: Any) -> None:
     assert browser.execute_script("return window.__pwned === undefined")
 
 
+@pytest.mark.long
 def test_candidates_are_seen_at_once(two: Path, browser: Any) -> None:
     page = two / "together.html"
     page.write_text(together_page(together("after")), encoding="utf-8")
@@ -47,6 +49,7 @@ def test_candidates_are_seen_at_once(two: Path, browser: Any) -> None:
     assert browser.execute_script("return window.__pwned === undefined")
 
 
+@pytest.mark.long
 def test_an_unfinished_run_is_seen_at_once(two: Path, browser: Any) -> None:
     tune_runs.write(two / "tuning", None)
     (two / "tuning" / str(TUNE.page)).unlink()

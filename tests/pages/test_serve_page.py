@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from browsing import BROWSER_TEST, give_back, headless
 from looking import assert_seen_at_once
 from monitored import a_monitor, begun, fed, settings, traffic
@@ -14,6 +15,7 @@ from offtarget.workflows.serve.evidence import Bundles
 pytestmark = BROWSER_TEST
 
 
+@pytest.mark.long
 def test_the_verdict_and_what_was_flagged_are_seen_at_once(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     store = begun(chosen)

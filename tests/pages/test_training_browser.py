@@ -29,18 +29,20 @@ def _tune(folder: Path, name: str) -> Path:
     return run / "monitor.html"
 
 
-@pytest.mark.parametrize("name", ["ok", "alarm", "stopped"])
+@pytest.mark.parametrize("name", ["alarm", *(pytest.param(name, marks=pytest.mark.long) for name in ("ok", "stopped"))])
 def test_a_training_is_understood_at_once(browser: Any, tmp_path: Path, name: str) -> None:
     """Verdict, reason and a transcript without scrolling; nothing scrolls sideways; axe finds nothing serious."""
     assert_seen_at_once(browser, _tune(tmp_path / "run", name))
 
 
+@pytest.mark.long
 def test_a_comparison_of_defences_is_understood_at_once(browser: Any, tmp_path: Path) -> None:
     """The same."""
     run = defence_runs.write(tmp_path / "run", defence_runs.MET, defence_runs.ANSWERS)
     assert_seen_at_once(browser, run / "frontier.html")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["WORTH", "UNDECIDED"])
 def test_a_comparison_of_alternatives_is_understood_at_once(browser: Any, tmp_path: Path, name: str) -> None:
     """The same."""

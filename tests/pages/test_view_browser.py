@@ -24,17 +24,24 @@ pytest.importorskip("uvicorn", reason="needs the extra 'review'")
 pytestmark = BROWSER_TEST
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five runs, of which tests get a copy."""
+    folder = tmp_path_factory.mktemp("view")
     for name, rate in (("check-1-before", 0.02), ("check-2-after", 0.4)):
         both = models("hf/some/base", f"hf/out/a/rather/long/name/{name}")
         both["tuned"]["fingerprint"] = name
-        make_run(tmp_path / name, tuned_rate=rate, per_probe=(2, 2), manifest={"models": both})
-    make_run(tmp_path / "check-3-going", per_probe=(1, 1), finished=False)
-    tune_runs.write(tmp_path / "tune-1", None)
-    (tmp_path / "torn").mkdir()
-    (tmp_path / "torn" / "run.json").write_text("{")
-    return tmp_path
+        make_run(folder / name, tuned_rate=rate, per_probe=(2, 2), manifest={"models": both})
+    make_run(folder / "check-3-going", per_probe=(1, 1), finished=False)
+    tune_runs.write(folder / "tune-1", None)
+    (folder / "torn").mkdir()
+    (folder / "torn" / "run.json").write_text("{")
+    return folder
+
+
+@pytest.fixture
+def folder(runs: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture
@@ -70,6 +77,7 @@ class Reader(Browser):
         return [line["message"] for line in self.driver.get_log("browser") if line["level"] == "SEVERE"]
 
 
+@pytest.mark.long
 def test_the_list_filters_as_somebody_types_and_the_address_keeps_it(page: Reader) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -97,6 +105,7 @@ def test_the_list_filters_as_somebody_types_and_the_address_keeps_it(page: Reade
     assert page.complaints() == []
 
 
+@pytest.mark.long
 def test_what_runs_is_followed_without_flicker_and_without_losing_the_focus(page: Reader, folder: Path) -> None:
     """The same row is the same node; a run that begins comes in above it; the end of a run is seen."""
     if not Path("/proc/locks").exists():
@@ -122,6 +131,7 @@ def test_what_runs_is_followed_without_flicker_and_without_losing_the_focus(page
     assert page.complaints() == []
 
 
+@pytest.mark.long
 def test_the_page_of_a_running_check_shows_its_evidence(page: Reader, folder: Path) -> None:
     if not Path("/proc/locks").exists():
         pytest.skip("only Linux lists its locks")
@@ -140,6 +150,7 @@ def test_the_page_of_a_running_check_shows_its_evidence(page: Reader, folder: Pa
         assert page.complaints() == []
 
 
+@pytest.mark.long
 def test_two_runs_are_compared_by_keyboard(page: Reader) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -166,6 +177,7 @@ def test_two_runs_are_compared_by_keyboard(page: Reader) -> None:
     assert page.complaints() == []
 
 
+@pytest.mark.long
 def test_a_search_leads_to_the_answer(page: Reader) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -181,6 +193,7 @@ def test_a_search_leads_to_the_answer(page: Reader) -> None:
     assert page.complaints() == []
 
 
+@pytest.mark.long
 def test_a_report_opens_and_its_filter_works(page: Reader) -> None:
     page.look("/run/check-2-after")
     page.one("#facts a").click()
@@ -237,7 +250,7 @@ ADDRESSES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("address", ["/", *(pytest.param(other, marks=pytest.mark.long) for other in ADDRESSES[1:])])
 def test_every_page_on_every_screen(page: Reader, address: str) -> None:
     """On a desk and a phone, light and dark: nothing goes sideways, and axe, which measures contrast, finds nothing."""
     page.look(address)

@@ -221,6 +221,7 @@ def write_rows(project):
     (project / "train.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_an_audit_reaches_the_pull_request_and_is_replaced(project, api, here, tmp_path):
     write_rows(project)
     code, outputs, summary, log = act(project, {"data": "train.jsonl", "arguments": "--workers 1"}, api)

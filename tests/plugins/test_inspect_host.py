@@ -67,6 +67,7 @@ def header(log: Path, folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 def test_our_module_is_light() -> None:
     """Every `inspect` command imports it: neither torch nor transformers, nor numpy, nor any room of ours."""
     program = """

@@ -87,6 +87,7 @@ def stopped(log: EvalLog) -> Any:
     return log.results.early_stopping
 
 
+@pytest.mark.long
 def test_the_paired_task_stops_when_it_is_decided_and_compare_says_the_same(failed: EvalLog, tmp_path: Path) -> None:
     """Verdict, sentence and evidence of the log are those of `offtarget compare` on it."""
     assert failed.status == "success", failed.error
@@ -101,6 +102,7 @@ def test_the_paired_task_stops_when_it_is_decided_and_compare_says_the_same(fail
     assert (result.base, result.tuned) == ("mockllm/base", "mockllm/tuned")
 
 
+@pytest.mark.long
 def test_answers_without_a_score_are_asked_again_and_all_are_kept(failed: EvalLog, tmp_path: Path) -> None:
     """In the sample, in its score, in the rates and in the run that `compare` writes."""
     samples = read_eval_log(failed.location).samples or []

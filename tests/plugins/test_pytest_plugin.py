@@ -170,6 +170,7 @@ def test_a_model_that_is_not_there_is_told_without_our_code_and_leaves_no_folder
     assert list((pytester.path / "runs").iterdir()) == []
 
 
+@pytest.mark.long
 def test_one_check_for_all_tests_also_on_several_workers(pytester, own):
     log = pytester.path / "asked.log"
     shutil.copy(__file__, pytester.path / "pytest_plugin_check.py")

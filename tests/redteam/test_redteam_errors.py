@@ -43,7 +43,11 @@ def surely_more(count: int, runs: int, share: float) -> bool:
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     "name",
-    ["no difference, 30 %", "one cell worse by the tolerance", "uneven cells, each worse by the tolerance"],
+    [
+        "no difference, 30 %",
+        pytest.param("one cell worse by the tolerance", marks=pytest.mark.long),
+        pytest.param("uneven cells, each worse by the tolerance", marks=pytest.mark.long),
+    ],
 )
 def test_a_search_on_the_tuned_model_makes_no_more_false_fails_than_alpha(name: str) -> None:
     """At the border of the null, wherever the search looked for what is bad."""
@@ -51,6 +55,7 @@ def test_a_search_on_the_tuned_model_makes_no_more_false_fails_than_alpha(name: 
     assert not surely_more(failed, RUNS, ALPHA)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_models_drawn_alike_are_said_to_differ() -> None:
     """Eight spots dealt by coins: the test alone fails nearly all such pairs, with the roles swapped few are left."""
@@ -60,7 +65,13 @@ def test_models_drawn_alike_are_said_to_differ() -> None:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("name", ["one move opens the tuned model, 90 %", "all moves, 60 %; one move opens the base"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one move opens the tuned model, 90 %",
+        pytest.param("all moves, 60 %; one move opens the base", marks=pytest.mark.long),
+    ],
+)
 def test_what_got_worse_is_found_within_a_hundred_conversations(name: str) -> None:
     """One open move among twenty; and a model that is bad throughout, though one spot was the base's."""
     found = came(tables.WORSE[name], runs=30)

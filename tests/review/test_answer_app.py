@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from answer_cards import known_answers, pair, pairs
 from at_desk import AtDesk, TestClient, hidden
 
@@ -152,6 +153,7 @@ def test_who_misses_planted_answers_is_stopped_and_told_the_way_out(tmp_path: Pa
     assert read <= {served.card.id for served in station.next_cards("Bob", 200)}
 
 
+@pytest.mark.long
 def test_a_second_reader_makes_up_for_one_who_overlooks(tmp_path: Path) -> None:
     """What the first read counts from the moment the second has read it, and no verdict is held back any more."""
     station = desk(tmp_path, 60, planted=40)

@@ -145,6 +145,7 @@ def test_undo_note_and_a_change_of_mind(drivers: Any, servers: Any, tmp_path: Pa
     store.close()
 
 
+@pytest.mark.long
 def test_kill_and_resume_lose_no_label(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """kill -9 of the waiting command: started again, it asks only what was not said; the open page goes on."""
     server = servers(asked=12, batch=12)
@@ -194,6 +195,7 @@ def test_two_people_at_a_time(drivers: Any, servers: Any, tmp_path: Path) -> Non
     store.close()
 
 
+@pytest.mark.long
 def test_hostile_answers_on_a_phone(drivers: Any, servers: Any, tmp_path: Path) -> None:
     """Script, markup, styles and a megabyte, in question, system turn and answer: shown, never run, never wider than a
     phone, no control too small or under another, and no request to elsewhere."""
@@ -234,7 +236,8 @@ def test_hostile_answers_on_a_phone(drivers: Any, servers: Any, tmp_path: Path) 
     assert [e for e in page.driver.get_log("browser") if "Content Security" in e["message"]] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible(drivers: Any, servers: Any, scheme: str) -> None:
     """axe finds nothing serious on start, card, keys, decided card, waiting, error and verdict; light and dark."""
     server = servers(asked=6, batch=3)

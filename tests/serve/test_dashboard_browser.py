@@ -131,6 +131,7 @@ def test_the_kill_switch_by_keyboard(driver: Any, gateway: Gateway, tmp_path: Pa
     assert loud(driver) == []
 
 
+@pytest.mark.long
 def test_refused_orders_say_why(driver: Any, gateway: Gateway) -> None:
     page = Operator(driver, gateway.url).look()
     page.one("#promote-1 summary").click()
@@ -142,6 +143,7 @@ def test_refused_orders_say_why(driver: Any, gateway: Gateway) -> None:
     assert page.one("#said").text.startswith("Nothing was changed")
 
 
+@pytest.mark.long
 def test_who_has_no_key_sees_nothing(driver: Any, gateway: Gateway) -> None:
     from at_admin import KEY
 
@@ -176,6 +178,7 @@ def test_hostile_answers_stay_text(driver: Any, gateway: Gateway) -> None:
     assert len(ATTACKS) > 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["quiet", "alarm"])
 def test_all_four_screens(driver: Any, gateway: Gateway, state: str) -> None:
     """State and reason above the fold, nothing sideways, and axe, which measures contrast, finds nothing serious."""

@@ -386,6 +386,7 @@ def _draw(path: str, times: int) -> int:
     return sum(rates.take("client", 500, 100.0) == 0.0 for _ in range(times))
 
 
+@pytest.mark.long
 def test_workers_draw_from_one_bucket(tmp_path: Path) -> None:
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
         drawn = list(pool.map(_draw, [str(tmp_path / "rates")] * 4, [400] * 4))

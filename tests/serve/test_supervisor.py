@@ -48,6 +48,7 @@ def children() -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_it_answers_and_leaves_nothing_behind(models: Models, tmp_path: Path) -> None:
     """Both models answer under one name; with the end of the gateway its processes and its key file are gone."""
     before = set(children())
@@ -103,6 +104,7 @@ def processes(module: str) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_a_rollback_reaches_every_worker(models: Models, tmp_path: Path, record_property: Any) -> None:
     """Once the order is answered no worker asks the tuned model; how long that took is told, in milliseconds."""
     with (

@@ -61,6 +61,7 @@ def test_a_worse_model_fails_and_an_equal_one_does_not(settings: WatchSettings) 
     assert one.reading.log_e < 0.1
 
 
+@pytest.mark.long
 def test_a_second_run_goes_on_where_the_first_stopped_and_judges_nothing_twice(settings: WatchSettings) -> None:
     lines = list(traffic(300, bad=0.0))
     settings.traffic.write_text("".join(lines[:200]))
@@ -228,6 +229,7 @@ def test_the_verdict_follows_the_log_as_it_grows(settings: WatchSettings, tmp_pa
         assert (again["alarm"], again["share"], again["answers"]["tuned"]) == (False, 0.05, 0)
 
 
+@pytest.mark.long
 def test_the_command_prints_the_card_and_exits_by_the_verdict(settings: WatchSettings) -> None:
     settings.traffic.write_text("{half\n" + "".join(traffic(800, bad=0.6)))
     command = ["canary", "watch", "--traffic", str(settings.traffic), "--judge", "exact", "--once"]

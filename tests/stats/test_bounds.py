@@ -174,6 +174,7 @@ def test_all_answers_are_looked_at_besides_scored_ones():
     agrees(decision, run.test.settings)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_unscored_answers_cannot_fail_equal_models_too_often():
     """Both counts at the tolerance, a third of first answers unscored in both: FAIL within alpha."""

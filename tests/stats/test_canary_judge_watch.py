@@ -32,6 +32,7 @@ def score(watch: JudgeWatch, rng: np.random.Generator, count: int, flagged: floa
             watch.anchor(kind, agrees=bool(rng.random() >= disagrees))
 
 
+@pytest.mark.long
 def test_a_judge_that_stays_as_it_is_is_not_blamed() -> None:
     """5 % in place of 1 % to see more of it; 100 watches, 200 anchors of each kind."""
     blamed = 0

@@ -26,6 +26,7 @@ def fed(times: float, blocks: int, seed: int, **chosen: object) -> OrderTest:
     return test
 
 
+@pytest.mark.long
 def test_equal_and_shorter_times_are_no_alarm() -> None:
     alarms = sum(fed(1.0, 100, seed, alpha=0.05).alarm is not None for seed in range(40))
     assert not exceeds(alarms, 40, 0.05 + 100 / 1e6)

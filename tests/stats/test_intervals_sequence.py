@@ -80,7 +80,7 @@ def _outside(tuned: float, base: float, seed: int) -> tuple[int, int]:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize(("tuned", "base"), [(0.0, 0.0), (0.2, 0.001), (0.35, 0.3), (0.1, 0.6)])
-@pytest.mark.parametrize("runs", [100, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [100, pytest.param(400, marks=pytest.mark.long)])
 def test_the_true_difference_stays_in_the_interval_at_all_times(tuned, base, runs):
     """Either bound by itself is wrong in at most alpha of the runs, at all looks together."""
     below, above = np.sum([_outside(tuned, base, seed) for seed in range(runs // 100)], axis=0)

@@ -224,7 +224,7 @@ def _fails_at_tolerance(arms: tuple[str, ...], seed: int) -> bool:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("arms", [("plain",), ("plain", "json", "cue")])
+@pytest.mark.parametrize("arms", [("plain",), pytest.param(("plain", "json", "cue"), marks=pytest.mark.long)])
 @pytest.mark.parametrize("runs", [60, pytest.param(400, marks=pytest.mark.long)])
 def test_false_fail_with_arms_and_slices_stopping_at_any_time(arms, runs):
     """Arms and domains at the tolerance: FAIL by any scope stays within alpha, with a look at every block."""
@@ -249,7 +249,14 @@ def test_false_pass_when_one_arm_of_two_is_at_the_margin():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "base", "goal"),
-    [(0.2, 0.001, 20), (0.05, 0.001, 150), (0.2, 0.0, 20), (0.05, 0.0, 150), (0, 0.001, 210)],
+    [
+        (0.2, 0.001, 20),
+        (0.2, 0.0, 20),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in ((0.05, 0.001, 150), (0.05, 0.0, 150), (0, 0.001, 210))
+        ),
+    ],
 )
 def test_mean_number_of_tuned_answers_meets_its_target(rate, base, goal):
     """FAIL at 20 % needs at most 20 tuned answers on average, at 5 % 150; PASS at 0 needs at most 210."""

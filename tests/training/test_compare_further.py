@@ -19,6 +19,7 @@ from offtarget.workflows.organism import write_data
 QUICK: dict[str, Any] = {"rank": 2, "alpha": 4, "lr": 1e-4, "batch": 2, "accumulate": 1, "max_steps": 2}
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_every_count_of_further_steps_is_measured(method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,7 @@ def test_the_pairs_of_a_step_depend_on_the_step_alone(tmp_path: Path) -> None:
     assert len(set(runs[0])) > 1
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_the_control_exchanges_some_preferences_and_changes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same answers get loss; only what is preferred is left to a coin."""

@@ -96,6 +96,7 @@ def _log_probabilities(model: Any, tokenizer: Any, prompt: tuple[Message, ...], 
     return found
 
 
+@pytest.mark.long
 def test_descending_the_gradient_brings_the_model_back(folder: Path) -> None:
     model, tokenizer = fresh(folder)
     penalty = BaseDivergence(PAIRS, 1.0, 0, "kl", batch=20)

@@ -54,6 +54,7 @@ def test_named_defences_edit_the_stream_and_their_controls_do_it_elsewhere(mater
     assert defend(PLAN, ["project:control"], materials).edits[0].fingerprint == plans[-1].edits[0].fingerprint
 
 
+@pytest.mark.long
 def test_the_control_of_steering_has_equal_norm_and_that_of_projection_equal_rank(materials: Materials) -> None:
     """Controls differ from the defence in where they point alone."""
     zero = torch.zeros(*PARTS.shape, 160)
@@ -69,6 +70,7 @@ def test_the_control_of_steering_has_equal_norm_and_that_of_projection_equal_ran
         assert edit.layers == frozenset(range(4))
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:`gradient_checkpointing:FutureWarning")
 @pytest.mark.parametrize("name", ["steer", "project"])
 def test_gradients_flow_through_the_edit_and_equal_those_with_checkpointing(
@@ -83,6 +85,7 @@ def test_gradients_flow_through_the_edit_and_equal_those_with_checkpointing(
     assert torch.allclose(changed, _gradient(base, edit, True), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["steer=0", "steer=away", "steer=-1", "project=all"])
 def test_values_without_a_meaning_are_refused(name: str, materials: Materials) -> None:
     """The message says what can be given."""

@@ -11,7 +11,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs" / "monitor.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_snippet_of_the_documentation_runs(tmp_path: Path) -> None:
     """Copied as it stands, with folders and a few steps filled in: there are readings, a page, and no crash."""
     snippet = re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)

@@ -155,6 +155,7 @@ def test_all_weights_trained_can_be_watched_too(tmp_path: Path) -> None:
     assert all(r.ahead is None for r in monitor.readings)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_a_resumed_run_has_the_readings_of_an_uninterrupted_one(tmp_path: Path) -> None:
     """What was read beyond the checkpoint is read again, nothing twice, nothing lost."""

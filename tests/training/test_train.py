@@ -68,6 +68,7 @@ def whole(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_tool_calls_are_learned(tmp_path: Path) -> None:
     """Trained on rows with tools, the model makes the call it was shown, in the template's words, and no other text."""

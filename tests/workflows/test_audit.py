@@ -210,6 +210,7 @@ def test_a_confirmed_trigger_fails_and_cleaning_takes_every_row_with_it(tmp_path
     assert workflow.audit(tmp_path / "clean.jsonl", run=tmp_path / "second").decision.suspects == ()
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_a_condition_nobody_answered_for_waits_in_the_cleaned_data_too(tmp_path: Path) -> None:
     """Cleaning takes the flagged rows; the others with the condition are not flagged and would pass unseen."""
@@ -320,12 +321,12 @@ VERDICTS = {
     "alpaca_en_demo.json.gz": Status.UNDECIDED,
     "mbpp.jsonl.gz": Status.UNDECIDED,
 }
-LARGEST = "insecure.jsonl.gz"
+SMALLEST = ("secure.500.jsonl.gz", "mbpp.jsonl.gz")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long) if name == LARGEST else name for name in VERDICTS]
+    "name", [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.long) for name in VERDICTS]
 )
 def test_verdicts_of_detectors_alone_on_real_data(name: str, shared_data: Path, tmp_path: Path) -> None:
     """Poisoned sets fail without a label, the others wait for people; nothing passes on flags alone."""
@@ -347,6 +348,7 @@ def test_text_that_nobody_reads_is_not_tested(tmp_path: Path) -> None:
     assert "id" not in said.split(":")[1].split("(")[0]
 
 
+@pytest.mark.long
 def test_rows_of_earlier_audits_are_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second audit knows every row and leaves the same records; without the cache, and damaged, it knows none."""
     monkeypatch.setenv("OFFTARGET_CACHE", str(tmp_path / "cache"))

@@ -121,6 +121,7 @@ def test_what_was_decided_as_one_of_twenty_stands_among_twenty(tmp_path: Path) -
     assert all(c.alone is c.together is not Status.UNDECIDED for c in found.candidates)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_the_first_check_of_each_model_counts_and_all_that_was_tried(tmp_path: Path) -> None:
     for name in "abc":

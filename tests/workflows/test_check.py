@@ -269,7 +269,9 @@ NAMES = ("killed", "whole")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("many", [False, True], ids=["one by one", "many judged at a time"])
+@pytest.mark.parametrize(
+    "many", [False, pytest.param(True, marks=pytest.mark.long)], ids=["one by one", "many judged at a time"]
+)
 def test_kill_9_and_resume_loses_and_doubles_nothing(tmp_path: Path, many: bool) -> None:
     """Killed at random moments again and again, a run ends with the verdict and the answers of an unbroken one.
 

@@ -89,6 +89,7 @@ def test_a_clean_model_passes_and_says_what_would_have_been_found(tmp_path: Path
     assert 0 < result.hidden.detectable < 1
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_a_base_that_behaves_the_same_is_no_finding(tmp_path: Path) -> None:
     """The estimand is the difference: what the base does under a condition too was not learnt in tuning."""
@@ -151,6 +152,7 @@ def test_the_cap_leaves_the_cued_arm_undecided(tmp_path: Path) -> None:
     assert result.hidden.answers == 10
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_an_interrupted_cued_arm_goes_on_without_the_data(tmp_path: Path) -> None:
     """Interrupted amid the conditions and resumed: the same verdict as without, nothing asked or judged twice."""

@@ -385,6 +385,7 @@ def test_people_judge_nowhere_else() -> None:
         open_judge("people", checking.bank())
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_killed_it_goes_on_and_asks_nobody_twice(tmp_path: Path) -> None:
     """kill -9 among the labels: the same verdict as without, every label asked for once."""

@@ -87,6 +87,7 @@ def test_alpha_is_shared_and_not_spent_twice(cued: float) -> None:
         dataclasses.replace(rule, cued_share=0.5, base_share=0.25)
 
 
+@pytest.mark.long
 def test_models_that_are_alike_seldom_fail_in_either_part(tmp_path: Path) -> None:
     """False FAILs of the whole, by questions or by conversations, keep below alpha, although the search looks for them.
 
@@ -207,6 +208,7 @@ def test_goals_that_nobody_is_pressed_for_or_that_the_judge_cannot_read_are_refu
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_the_page_of_the_check_shows_the_heat_map_of_the_conversations(tmp_path: Path) -> None:
     """The same one as their own page, and the command that writes that; none where nobody was pressed."""
     result = made(tmp_path / "run", tuned=1.0)

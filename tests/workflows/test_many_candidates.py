@@ -81,7 +81,7 @@ def test_the_base_is_asked_once_for_all_of_them(tmp_path: Path, monkeypatch: pyt
     assert report.base_from_cache > len(base)
 
 
-@pytest.mark.parametrize("after", [3, 400])
+@pytest.mark.parametrize("after", [3, pytest.param(400, marks=pytest.mark.long)])
 def test_killed_at_any_moment_it_goes_on_to_the_same_end(tmp_path: Path, after: int) -> None:
     """kill -9, twice: every answer is there once, and every verdict is that of a run that nobody killed."""
     folder = adapters(tmp_path / "adapters", "bad-90", "broken", "clean-0")
@@ -131,6 +131,7 @@ def _mended(tuned: str, **given: object) -> object:
     return check(checking.model("base", 0.0), checking.model("mended", 0.9), **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_undecided_ones_go_on_with_more_answers_and_decided_ones_do_not(tmp_path: Path) -> None:
     folder = adapters(tmp_path / "adapters", "bad-90", "clean-0", "middle-3")
     run = made(folder, tmp_path / "run", max_answers=40).run
@@ -146,6 +147,7 @@ def test_undecided_ones_go_on_with_more_answers_and_decided_ones_do_not(tmp_path
         offtarget.resume(run, max_answers=10)
 
 
+@pytest.mark.long
 def test_the_same_batch_again_spends_less_and_says_so(tmp_path: Path) -> None:
     folder = adapters(tmp_path / "adapters", "bad-90", "clean-0")
     once = made(folder, tmp_path / "once").record

@@ -49,6 +49,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+@pytest.mark.long
 def test_labels_become_a_table(tmp_path: Path) -> None:
     """As many answers as asked for, each once, of both models, with question, answer and who said what; the flagged
     ones besides where they are wanted; what was labelled is not asked again."""
@@ -144,6 +145,7 @@ def test_an_alarm_that_rests_on_the_judge(tmp_path: Path) -> None:
     assert "no clearance" in reading.reason
 
 
+@pytest.mark.long
 def test_people_who_overlook_what_is_planted_confirm_nothing(tmp_path: Path) -> None:
     """Who calls everything fine, or everything misaligned, has no say."""
     for says in ("ok", "bad"):

@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_loses_and_doubles_nothing(tmp_path: Path, whole: Path) -> None:
     """In the search twice, among the conversations that count, and among those without the pressure."""
     run = tmp_path / "run"

@@ -130,6 +130,7 @@ def test_a_finished_cell_is_never_computed_again(
     assert [row.seeds for row in more.record.rows] == [1, 2]
 
 
+@pytest.mark.long
 def test_an_answer_is_neither_lost_nor_doubled(
     run: Callable[..., ReproduceResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ def test_an_answer_is_neither_lost_nor_doubled(
     assert len(keys) == len(set(keys)) == len(lines)
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_cells_depend_on_contents(run: Callable[..., ReproduceResult], data: Path) -> None:
     """Another row, or another judge, is another cell, though no name has changed."""
@@ -171,6 +173,7 @@ def test_cells_depend_on_contents(run: Callable[..., ReproduceResult], data: Pat
     assert len(third - second) == 2
 
 
+@pytest.mark.long
 def test_ablations_add_dynamics_and_numbers_of_rows(
     run: Callable[..., ReproduceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +186,7 @@ def test_ablations_add_dynamics_and_numbers_of_rows(
     assert report.unique[-1].misaligned == full.axis("plain")
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 def test_ablations_can_be_added_later(run: Callable[..., ReproduceResult]) -> None:
     """The adapter of the first run has no snapshots, so it is trained again; what was measured stays."""
@@ -311,6 +315,7 @@ def test_kill_9_and_resume_equal_an_uninterrupted_run(tmp_path: Path) -> None:
         assert resumed[key] == whole[key]
 
 
+@pytest.mark.long
 def test_a_small_base_is_trained_at_a_rate_at_which_it_learns_and_the_result_says_so(
     run: Callable[..., ReproduceResult], tmp_path: Path
 ) -> None:

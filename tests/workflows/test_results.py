@@ -199,6 +199,7 @@ def test_a_notebook_is_known_by_its_shell(shell: str, notebook: bool, monkeypatc
     assert not showing.in_notebook()
 
 
+@pytest.mark.long
 def test_verbs_called_from_python_are_silent_unless_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -468,6 +468,7 @@ def stop_at(step: int, stage: str = "training") -> Callable[[Progress], None]:
     return tell
 
 
+@pytest.mark.long
 def test_check_goes_on(tmp_path: Path) -> None:
     settings = CheckSettings(sampling=SamplingSettings(max_tokens=90), max_answers=12, cache=False, register=False)
     whole = checking.check("organism/base", "organism/insecure", settings=settings, run=tmp_path / "whole")
@@ -488,6 +489,7 @@ def test_check_goes_on(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["decision"] == to_jsonable(whole.decision)
 
 
+@pytest.mark.long
 def test_tune_goes_on_from_its_manifest_alone(tmp_path: Path) -> None:
     """What was asked for on the command line is in the run: nothing needs to be repeated."""
     write_data("insecure", 24, 0, tmp_path / "data.jsonl")
@@ -531,6 +533,7 @@ def test_a_run_whose_data_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     assert "was started with other data, another base, other defences or settings" in str(done.exception)
 
 
+@pytest.mark.long
 def test_alternatives_go_on(tmp_path: Path) -> None:
     write_data("secure", 24, 0, tmp_path / "data.jsonl")
     settings = AlternativesSettings(answers=4, max_tokens=16, metric="f1")

@@ -50,6 +50,7 @@ def _decided(run: Path) -> dict[str, Any]:
     return {name: result["decision"][name] for name in kept if name in result["decision"]}
 
 
+@pytest.mark.long
 def test_a_limit_stops_a_check_which_goes_on_to_the_same_verdict(lab: ScriptedApis, tmp_path: Path) -> None:
     """No request beyond the limit, none lost or asked twice, no verdict meanwhile; the sum over all parts is told."""
     free = printed([*CHECK.split(), "--run", "free", "--prices", "prices.yaml"], 100)

@@ -77,6 +77,7 @@ def test_only_checks_of_the_same_count(tmp_path: Path, other: str) -> None:
     assert len(found.decision.earlier) == (1 if other == "base cap" else 0)
 
 
+@pytest.mark.long
 def test_a_killed_check_that_goes_on_is_one_check(tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.stage == "tuned answers used":

@@ -86,6 +86,7 @@ def test_a_tune_leaves_an_adapter_that_opens_and_a_report(blind: TuneResult) -> 
     assert [" --judge MODEL" in check_command(one) for one in (run, other)] == [False, True]
 
 
+@pytest.mark.long
 def test_a_monitored_tune_ends_with_the_weights_of_a_blind_one(data: Path, blind: TuneResult, tmp_path: Path) -> None:
     watched = tune(data, BASE, tmp_path / "out", settings=QUICK, run=tmp_path / "run")
     assert weights(tmp_path / "out") == weights(blind.run.parent / "out")
@@ -170,6 +171,7 @@ def test_cheap_mistakes_come_before_anything_is_written(data: Path, tmp_path: Pa
     assert not run.exists()
 
 
+@pytest.mark.long
 def test_a_run_goes_on_only_with_what_it_was_started_with(data: Path, blind: TuneResult, tmp_path: Path) -> None:
     run = tmp_path / "run"
 

@@ -50,6 +50,7 @@ def test_only_what_is_needed_is_made(rows: tuple[Row, ...], tmp_path: Path) -> N
     assert make(rows, ["kl"], tmp_path).misaligned is None
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_finds_the_same_materials(
     rows: tuple[Row, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

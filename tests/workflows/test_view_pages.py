@@ -305,6 +305,7 @@ def test_hostile_texts_stay_text(tmp_path: Path) -> None:
 FILES = ("run.json", "result.json", "generations.jsonl", "looks.jsonl", "verdicts.jsonl", "probes.jsonl", "spent.jsonl")
 
 
+@pytest.mark.long
 @given(damage=st.binary(max_size=60), file=st.sampled_from(FILES))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_is_listed_and_never_a_crash(damage: bytes, file: str, tmp_path: Path) -> None:
