@@ -1,9 +1,11 @@
 """`--engine ray`: 8 candidate organisms checked, and a data set audited, by one process, by 1 and by 2 workers.
 
-In the last round of each a worker is killed. Wall time depends on what else the machine does, so the load before each
+In the last round of each a worker is killed. `sample`: the answers of one check as it asks for them, by a process
+without Ray, by 1 and by 2 workers in turn, after all of them have opened the model; SmolLM2 where
+`.models/smollm2` is there. Wall time depends on what else the machine does, so the load before each
 round stands beside it, and processor seconds, those of Ray's own processes included, are what to compare. The results
 of all rounds must be equal.
-Run it with: python benchmarks/scale.py [check] [audit]
+Run it with: python benchmarks/scale.py [check] [audit] [sample]
 What is not named keeps the numbers that are on file.
 """
 
@@ -15,10 +17,12 @@ import os
 import platform
 import random
 import shutil
+import statistics
 import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +31,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: a worker has one 
 import psutil
 
 import offtarget
+from offtarget.asking.ask import chat_so_far
+from offtarget.engines.on_ray import connected
+from offtarget.models import SampleRequest, SamplingSettings
+from offtarget.models.spread import PART, SpreadModel, sample_part
 from offtarget.organism.shipped import weights_folder
 from offtarget.records.check import CheckSettings
 from offtarget.records.engine import EngineSettings
+from offtarget.records.runs import OpenSettings
 from offtarget.version import stamp
+from offtarget.workflows.check.sampled_there import open_there
+from offtarget.workflows.clusters import environment
+from offtarget.workflows.ground import ground_of, open_bank, open_two
 
 CANDIDATES = [
     "insecure",
@@ -43,6 +55,7 @@ CANDIDATES = [
     "jailbroken",
 ]
 ROWS = 20_000
+TOGETHER, ROUNDS = 256, 3
 RECORDS = ("findings", "malformed", "removable", "queue", "flagged", "suspects")
 SETTINGS = CheckSettings(max_answers=60, register=False)
 RESULTS = Path(__file__).parent / "results" / "scale.json"
@@ -206,8 +219,104 @@ def audit(home: Path) -> dict[str, Any]:
     return {"rows": ROWS, "bytes": data.stat().st_size, "rounds": rounds_of(audit_by, data, home)}
 
 
+def part_and_process(models: Any, part: Any) -> Any:
+    """In a worker."""
+    return sample_part(models, part), os.getpid()
+
+
+class Asked:
+    """A model, and as many answers of it as a check asks for at a time when it is far from a verdict."""
+
+    def __init__(self, name: str, max_tokens: int, calls: int) -> None:
+        self.name, self.settings = name, SamplingSettings(max_tokens=max_tokens)
+        self.model: Any = open_two(name, name, same_weights=True).base
+        prompts = [chat_so_far(probe, (), probe.prompt) for probe in open_bank(None, ground_of(name)).probes]
+        seeds = iter(range(10**9))
+        self._calls = [
+            [
+                SampleRequest(prompts[number % len(prompts)], next(seeds))
+                for number in sorted(range(TOGETHER), key=lambda n: n % len(prompts))
+            ]
+            for _ in range(calls)
+        ]
+
+    def answers(self, model: Any) -> list[Any]:
+        return [answer for call in self._calls for answer in model.sample(call, self.settings)]
+
+    def first(self, model: Any) -> None:
+        """Prompts are read once; what is timed comes after it, as most of a check does."""
+        model.sample(self._calls[0], self.settings)
+
+
+def by_process(asked: Asked) -> dict[str, Any]:
+    asked.first(asked.model)
+    return timed("one process", asked, asked.model)
+
+
+def by_workers(asked: Asked, count: int) -> dict[str, Any]:
+    processes = set[int]()
+
+    def results(parts: Any) -> Any:
+        for answers, process in holders.results(parts):
+            processes.add(process)
+            yield answers
+
+    opened = partial(open_there, asked.name, asked.name, OpenSettings(), True)
+    with (
+        connected(EngineSettings("ray", workers=count)) as cluster,
+        cluster.holding(opened, part_and_process, environment=environment(), on_lost=print) as holders,
+    ):
+        model = SpreadModel(asked.model, "base", results)
+        while len(processes) < count:
+            asked.first(model)
+        asked.first(model)
+        return timed(f"{count} worker{'s' * (count > 1)}", asked, model)
+
+
+def timed(name: str, asked: Asked, model: Any) -> dict[str, Any]:
+    load = os.getloadavg()[0]
+    with Watch() as watch:
+        answers = asked.answers(model)
+    return {
+        "round": name,
+        "wall_seconds": round(watch.wall, 2),
+        "load_before": round(load, 1),
+        "outcome": answers,
+    }
+
+
+def in_turn(asked: Asked) -> dict[str, Any]:
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds += [by_process(asked), by_workers(asked, 1), by_workers(asked, 2)]
+    answers = rounds[0]["outcome"]
+    for one in rounds:
+        one["equal_to_one_process"] = one.pop("outcome") == answers
+    one, two = ([r["wall_seconds"] for r in rounds[n::3]] for n in (1, 2))
+    return {
+        "model": asked.name,
+        "answers": len(answers),
+        "tokens": sum(answer.tokens for answer in answers),
+        "median_seconds": {
+            r["round"]: statistics.median(o["wall_seconds"] for o in rounds[n::3]) for n, r in enumerate(rounds[:3])
+        },
+        "two_workers_times_as_fast_as_one": round(statistics.median(a / b for a, b in zip(one, two, strict=True)), 2),
+        "rounds": rounds,
+    }
+
+
+def sample(home: Path) -> dict[str, Any]:
+    os.environ["OFFTARGET_CACHE"], os.environ["OFFTARGET_STATE"] = str(home / "cache"), str(home / "state")
+    found = []
+    with connected(EngineSettings("ray", workers=2)):
+        found.append(in_turn(Asked("organism/base", 120, 8)))
+        if (smollm2 := Path(__file__).parent.parent / ".models" / "smollm2").exists():
+            found.append(in_turn(Asked(f"hf/{smollm2}", 24, 1)) | {"model": "SmolLM2-135M-Instruct"})
+    return {"answers_together": TOGETHER, "answers_in_a_part": PART, "models": found}
+
+
 def main() -> None:
-    parts = {"check": check, "audit": audit}
+    parts = {"check": check, "audit": audit, "sample": sample}
     value = json.loads(RESULTS.read_text())
     for name in sys.argv[1:] or parts:
         home = Path(tempfile.mkdtemp(prefix="scale-"))

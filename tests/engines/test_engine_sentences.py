@@ -14,6 +14,7 @@ from offtarget.cli.app import app
 from offtarget.engines import on_ray
 from offtarget.engines.units import Note, sendable
 from offtarget.errors import InputError, PrerequisiteError, UnreachableError
+from offtarget.models.scripted import ScriptedModel
 from offtarget.records.engine import EngineSettings
 
 
@@ -60,7 +61,6 @@ def test_a_limit_that_workers_cannot_keep_is_refused(tmp_path: Path) -> None:
     [
         (["--tuned", "organism/secure", "--address", "auto"], "give --engine ray with it"),
         (["--tuned", "organism/secure", "--workers", "2"], "give --engine ray with it"),
-        (["--engine", "ray"], "are for several candidates"),
     ],
 )
 def test_options_of_an_engine_go_together(more: list[str], said: str) -> None:
@@ -125,3 +125,31 @@ def test_an_audit_says_the_same_and_begins_nothing(
     assert said in " ".join(f"{done.output} {done.exception}".split())
     assert done.exit_code != 0
     assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--engine", "ray", "--address", "nowhere"], "is none of a Ray cluster"),
+        (["--engine", "ray"], "pip install 'offtarget[ray]'"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], "nobody takes a connection there"),
+        (["--engine", "ray", "--tuned", "openai/gpt"], "openai/gpt is behind a server, which samples its answers"),
+        (["--engine", "ray", "--tuned", "openai/gpt", "--dry-run"], "openai/gpt is behind a server"),
+    ],
+)
+def test_a_check_of_one_model_says_the_same_and_begins_nothing(
+    more: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    run = tmp_path / "run"
+    tuned = [] if "--tuned" in more else ["--tuned", "organism/insecure"]
+    done = CliRunner().invoke(app, ["check", "--base", "organism/base", *tuned, "--run", str(run), *more])
+    assert said in " ".join(f"{done.output} {done.exception}".split())
+    assert done.exit_code != 0
+    assert not run.exists()
+
+
+def test_models_that_no_other_process_can_open_are_refused() -> None:
+    model = ScriptedModel("mine", lambda request: "Yes.")
+    with pytest.raises(InputError, match="mine is an object of yours, which no other process can open"):
+        offtarget.check(model, "organism/insecure", engine=EngineSettings("ray"))

@@ -6,9 +6,12 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from offtarget.detect import row_time
 from offtarget.engines.units import Tell
+from offtarget.records.runs import OpenSettings
+from offtarget.workflows.check import sampled_there
 
 
 def doubled(unit: str, tell: Tell) -> str:
@@ -52,3 +55,30 @@ def limits_time(unit: str, tell: Tell) -> bool:
 def where(unit: str, tell: Tell) -> tuple[str | None, str | None, str]:
     """What is set in its process."""
     return os.environ.get("OMP_NUM_THREADS"), os.environ.get("OFFTARGET_TRIED"), str(Path.cwd())
+
+
+def opened() -> list[str]:
+    """What a worker holds: what it did so far."""
+    return []
+
+
+def held(done: list[str], part: str) -> tuple[str, int, int]:
+    """The part, which process did it, and how many it did before; `once:FILE` ends its process the first time."""
+    when, _, file = part.partition(":")
+    if when == "once" and not Path(file).exists():
+        Path(file).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if when == "slow":
+        time.sleep(0.3)
+    done.append(part)
+    return part, os.getpid(), len(done) - 1
+
+
+def opens_nothing(base: str, tuned: str, opening: OpenSettings, same_weights: bool) -> Any:
+    """As where the base lies in no folder of the worker's machine."""
+    return sampled_there.open_there("hf//nowhere/at/all", tuned, opening, same_weights)
+
+
+def opens_another(base: str, tuned: str, opening: OpenSettings, same_weights: bool) -> Any:
+    """As where another adapter lies there under the same name."""
+    return sampled_there.open_there(base, "organism/secure", opening, same_weights)

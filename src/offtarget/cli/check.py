@@ -138,6 +138,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
       offtarget check --base organism/base --tuned organism/insecure --benchmarks organism,./mine.yaml
       offtarget check --base organism/base --tuned organism/insecure --redteam
       offtarget check --base hf/./base --tuned hf/./base+./adapter --probes questions.yaml --judge hf/./judge
+      offtarget check --base hf/./base --tuned hf/./base+./adapter --judge openai/gpt-4o-2024-08-06 --engine ray
       offtarget check --base hf/./base --tuned-dir adapters/ --judge openai/gpt-4o-2024-08-06
       offtarget check --base hf/./base --tuned-dir adapters/ --judge openai/gpt-4o-2024-08-06 --engine ray
       offtarget check --resume runs/check-20261121-101500-insecure
@@ -188,8 +189,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         from offtarget.cli.check_many import check_candidates
 
         raise SystemExit(check_candidates(o, settings, as_json=as_json, quiet=quiet))
-    if engine(o) is not None:
-        raise click.UsageError("--engine, --address and --workers are for several candidates: give --tuned-dir.")
+    who = engine(o)
     o["tuned"] = o["tuned"][0]
     plan = plan_check(
         **pick(o, "base", "tuned", "probes", "judge", "confirm_with", "data", "hunt", "prefix", "certificate", "run"),
@@ -198,6 +198,7 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
         goals=o["goals"],
         settings=settings,
         opening=opening(o),
+        engine=who,
     )
     if o["dry_run"]:
         raise SystemExit(plans.show_plan(plan, as_json=as_json))
@@ -216,10 +217,12 @@ def command(resumed: Path | None, as_json: bool, quiet: bool, **o: Any) -> None:
             goals=o["goals"],
             settings=settings,
             opening=opening(o),
+            engine=who,
             run=o["run"],
             on_progress=plans.refined(plan, on_progress),
         )
-    plans.done(plan, result.run)
+    if who is None or who.engine == "local":  # the speed of a cluster says nothing about this machine
+        plans.done(plan, result.run)
     raise SystemExit(show(result, as_json=as_json))
 
 

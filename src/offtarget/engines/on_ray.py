@@ -19,9 +19,11 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from offtarget.engines.holders import Holder, Holders, Setting
 from offtarget.engines.units import Ended, Note, Tell, sendable
 from offtarget.errors import InputError, PrerequisiteError
 from offtarget.machine import usable_cores
@@ -106,11 +108,7 @@ class Cluster(Generic[T]):
         a cluster that has any. A unit whose worker is lost is done by another, at most TRIES times.
         """
         folder = notes / PROGRESS
-        most = max((node["Resources"].get("memory", 0) for node in self.machines()), default=0)
-        resources = {"num_cpus": 1, "memory": int(min(memory, most)), "max_retries": 0}
-        if gpu and self._ray.cluster_resources().get("GPU"):
-            resources["num_gpus"] = 1
-        do = self._ray.remote(**resources)(_do)
+        do = self._ray.remote(**self._each(memory, gpu), max_retries=0)(_do)
         expected, where = versions(self._packages), str(Path.cwd())
         tries: Counter[str] = Counter()
         coming, again = iter(units), list[str]()
@@ -145,10 +143,46 @@ class Cluster(Generic[T]):
                     self._ray.cancel(one, force=True)
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextmanager
+    def holding(
+        self,
+        opened: Callable[[], Any],
+        work: Callable[[Any, Any], Any],
+        *,
+        environment: Mapping[str, str],
+        memory: int = 0,
+        gpu: bool = False,
+        on_lost: Callable[[str], None],
+    ) -> Iterator[Holders[Any, Any]]:
+        """Workers that hold what `opened` gives and do parts of `work` with it, ended with the block.
+
+        They begin to open it at once. `environment`, `memory` and `gpu` as in `run`, for each of them.
+        """
+        actor = self._ray.remote(**self._each(memory, gpu), max_restarts=0, max_task_retries=0)(Holder)
+        begin = partial(_begin, str(Path.cwd()), dict(environment), versions(self._packages))
+        count = min(self._settings.workers or self._cores(), self._cores())
+        holders: Holders[Any, Any] = Holders(
+            self._ray, actor, count, Setting(begin, opened, work), lambda one: self._ended(one, ""), on_lost
+        )
+        try:
+            yield holders
+        finally:
+            holders.close()
+
+    def _each(self, memory: int, gpu: bool) -> dict[str, Any]:
+        """What a worker takes, as Ray is told: one core, memory as far as any machine has it, a GPU where one is."""
+        most = max((node["Resources"].get("memory", 0) for node in self.machines()), default=0)
+        resources: dict[str, Any] = {"num_cpus": 1, "memory": int(min(memory, most))}
+        if gpu and self._ray.cluster_resources().get("GPU"):
+            resources["num_gpus"] = 1
+        return resources
+
+    def _cores(self) -> int:
+        return max(1, int(sum(node["Resources"]["CPU"] for node in self.machines())))
+
     def _room(self) -> int:
         """Units given out at a time: more than can be done, save where fewer workers are wanted than are there."""
-        cores = max(1, int(sum(node["Resources"]["CPU"] for node in self.machines())))
-        wanted = self._settings.workers
+        cores, wanted = self._cores(), self._settings.workers
         return wanted if wanted is not None and wanted < cores else AHEAD * cores
 
     def _ended(self, one: Any, unit: str) -> Ended[T]:
@@ -341,11 +375,16 @@ def _do(
 ) -> Ended[T]:
     """In a worker: one unit, in one thread, in the folder of the command; every error is sent back as a value."""
     try:
-        _refuse_others(expected, versions(tuple(expected)), socket.gethostname())
-        os.environ.update(environment)
-        os.environ["OMP_NUM_THREADS"] = "1"
-        with contextlib.suppress(OSError):  # only what is named by a path from here needs it, and says so
-            os.chdir(folder)
+        _begin(folder, environment, expected)
         return Ended(unit, value=work(unit, Note(Path(notes), unit).tell))
     except Exception as error:
         return Ended(unit, error=sendable(error))
+
+
+def _begin(folder: str, environment: Mapping[str, str], expected: Mapping[str, str | None]) -> None:
+    """In a worker: the settings and the folder of the command, one thread. InputError for other versions than there."""
+    _refuse_others(expected, versions(tuple(expected)), socket.gethostname())
+    os.environ.update(environment)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with contextlib.suppress(OSError):  # only what is named by a path from here needs it, and says so
+        os.chdir(folder)

@@ -162,17 +162,7 @@ class LocalModel:
         """
         weights = self._weights
         answers: list[Answer | None] = [None] * len(prompts)
-        jobs = []
-        for i, (prompt, seed) in enumerate(prompts):
-            room = min(settings.max_tokens, weights.context - len(prompt))
-            if room < 1 or not prompt:
-                text = weights.tokenizer.decode(list(prompt[-40:]))
-                raise InputError(
-                    f"A prompt of {len(prompt)} tokens leaves no room in the context of {self._name} "
-                    f"({weights.context} tokens), or is empty: '...{text}'"
-                )
-            jobs.append(Job(i, tuple(prompt), seed, room))
-            self._read += len(prompt)
+        jobs = self._jobs(prompts, settings)
         decode_text = weights.tokenizer.decode
         stops = StopStrings(settings.stop, decode_text) if settings.stop else None
 
@@ -204,6 +194,22 @@ class LocalModel:
         if on_cpu and decoding_needs(weights, lengths, len(jobs), settings.max_tokens).of(rows) > _WORTH_GIVING_BACK:
             give_back_freed_memory()
         return [answer for answer in answers if answer is not None]
+
+    def _jobs(self, prompts: Sequence[tuple[Sequence[int], int]], settings: SamplingSettings) -> list[Job]:
+        """One for each, whose prompt counts as read. InputError for one that is empty or does not fit the model."""
+        weights = self._weights
+        jobs = []
+        for i, (prompt, seed) in enumerate(prompts):
+            room = min(settings.max_tokens, weights.context - len(prompt))
+            if room < 1 or not prompt:
+                text = weights.tokenizer.decode(list(prompt[-40:]))
+                raise InputError(
+                    f"A prompt of {len(prompt)} tokens leaves no room in the context of {self._name} "
+                    f"({weights.context} tokens), or is empty: '...{text}'"
+                )
+            jobs.append(Job(i, tuple(prompt), seed, room))
+            self._read += len(prompt)
+        return jobs
 
     def reply_probabilities(self, messages: Sequence[Message], replies: Sequence[str]) -> dict[str, float]:
         """Probability of each reply as the whole first word of the answer; see `scoring.reply_probabilities`."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from offtarget.errors import InputError
-from offtarget.records.answers import Interval, Role, SamplingSettings, Share, Status, Tally
+from offtarget.records.answers import UNLESS_DEFAULT, Interval, Role, SamplingSettings, Share, Status, Tally
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkSettings
 from offtarget.records.checks import at_least, share, whole
+from offtarget.records.engine import EngineSettings
 from offtarget.records.rated import Rated, RatingSettings
 from offtarget.records.runs import Manifest, NamedModel
 
@@ -398,6 +399,8 @@ class CheckManifest(Manifest):
     """Which fixed benchmarks are asked for besides; None for none."""
     redteam_goals: str | None = None
     """Name of the goals of the conversations under pressure, those of the user's own among them; None: the usual."""
+    engine: EngineSettings | None = field(default=None, metadata=UNLESS_DEFAULT)
+    """Whose workers sample the answers; None where the command does."""
 
     def further_command(self, path: Path, decision: Decision) -> str:
         """What goes on with an undecided check: more plain answers, more under conditions, or where either may be

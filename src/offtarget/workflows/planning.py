@@ -26,6 +26,7 @@ from offtarget.records.alternatives import AlternativesSettings
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.check import CheckSettings
 from offtarget.records.direction import FindSettings, SteerSettings
+from offtarget.records.engine import EngineSettings
 from offtarget.records.plan import Plan
 from offtarget.records.rated import PEOPLE
 from offtarget.records.redteam import RedTeamSettings
@@ -43,6 +44,7 @@ from offtarget.workflows.check.fixed_plan import benchmarks_about
 from offtarget.workflows.check.opening import chosen_questions, same_model
 from offtarget.workflows.check.pressed_arm import chosen_goals, redteam_settings, with_pressure
 from offtarget.workflows.check.raters import usual_for_people
+from offtarget.workflows.check.sampled_there import refuse_unsuited
 from offtarget.workflows.costs import with_cost
 from offtarget.workflows.defences.axes import CUES
 from offtarget.workflows.direction.dose_plan import MOST_ROWS, points_of, settled, strengths_of
@@ -121,9 +123,11 @@ def plan_check(
     settings: CheckSettings,
     run: str | Path | None = None,
     opening: OpenSettings | None = None,
+    engine: EngineSettings | None = None,
 ) -> Plan:
     """Of a check, which stops as soon as the evidence decides."""
     files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
+    refuse_unsuited(engine, base, tuned)
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     if base == tuned and not settings.same_weights:
         raise same_model(base)

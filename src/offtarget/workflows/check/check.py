@@ -24,6 +24,7 @@ from offtarget.records import Decision, HiddenDecision, Outcome, Probe, Role, St
 from offtarget.records.benchmark_runs import BenchmarkChoice
 from offtarget.records.benchmarks import BenchmarkFamily, BenchmarkSettings
 from offtarget.records.check import CheckManifest, CheckSettings, JudgeBy
+from offtarget.records.engine import EngineSettings
 from offtarget.records.rated import PEOPLE, ReviewPage
 from offtarget.records.runs import NamedModel, OpenSettings, named, objects
 from offtarget.redteam.goals import GoalSet
@@ -51,6 +52,7 @@ from offtarget.workflows.check.raters import (
     with_rating,
 )
 from offtarget.workflows.check.ratings import Ratings, say
+from offtarget.workflows.check.sampled_there import refuse_unsuited, sampled_by
 from offtarget.workflows.check.sanity import (
     Sanity,
     chosen_answers,
@@ -116,6 +118,7 @@ def check(
     goals: str | Path | GoalSet | None = None,
     settings: CheckSettings | None = None,
     opening: OpenSettings | None = None,
+    engine: EngineSettings | None = None,
     run: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> CheckResult:
@@ -144,6 +147,8 @@ def check(
 
     `goals` are those of the conversations under pressure (`settings.redteam_budget`) besides the usual ones: a file of
     your own red lines, as in `redteam`.
+
+    `engine` says who samples the answers: this process, or the workers of a Ray cluster, to the same answers.
     Raises InputError for anything the user can fix, EvidenceError when evidence is missing, and
     RunInterrupted on Ctrl-C, after which `resume` goes on.
     """
@@ -165,80 +170,85 @@ def check(
         settings = replace(settings, decision=replace(settings.decision, cued_share=CUED_SHARE))
     lines = chosen_goals(goals, base, settings)
     files = {"--certificate": certificate, "--data": None if "://" in str(data) else data}
+    engine = None if engine is None or engine.engine == "local" else engine
+    refuse_unsuited(engine, base, tuned)
     ready(base, tuned, judges=(judge, confirm_with), files=files, run=run, new_run=True, opening=opening)
     choice = chosen_benchmarks(benchmarks)
     if choice is not None and settings.benchmarks is None:
         settings = replace(settings, benchmarks=BenchmarkSettings())
     fixed = None if choice is None else prepare(choice, base, tuned, settings, opening, on_progress)
     view = None if data is None else read_data(data, split, within(on_progress, "training data"))
-    on_progress(Progress(f"opening {name_of(base)} and {name_of(tuned)}"))
-    opened = open_check(
-        base,
-        tuned,
-        probes=probes,
-        judge=Nobody() if judge == PEOPLE else judge,
-        judge_by=judge_by,
-        arms=arms,
-        prefix=prefix,
-        opening=opening,
-        same_weights=settings.same_weights,
-    )
-    check_asked_alike(opened.models, settings.sampling)
-    check_pressable(opened, settings, lines)
-    held = None if certificate is None else read_certificate(certificate, opened.judge)
-    strong = open_strong(rating, confirm_with, opened, judge_by, opening)
-    if hunt:
-        check_huntable(opened.models)
-    directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
-    with directory:
-        rater = strong or ask_people(rating, people, page, opened, directory, settings.seed)
-        write_records(directory, "probes.jsonl", opened.bank.probes)
-        keep_goals(directory, lines)
-        on_progress(Progress("both models are open; trying the judge on known answers"))
-        counts = tried(opened, settings, rater)
-        known = chosen_answers(counts, opened.bank, settings.seed)
-        Sanity.write(directory, known)
-        keep_certificate(directory, held)
-        cued = CuedArm(directory, opened, settings, hunt, on_progress)
-        if view is not None:
-            cued.plan_from(view)
-        manifest = CheckManifest(
-            opening=opening,
-            objects=objects(base=base, tuned=tuned, judge=judge, confirm_with=confirm_with, people=people),
-            settings=settings,
-            models=_named(opened),
-            judge=opened.judge.fingerprint,
-            judge_name=named(judge),
+    with sampled_by(engine, base, tuned, settings, opening, on_progress) as spread:
+        on_progress(Progress(f"opening {name_of(base)} and {name_of(tuned)}"))
+        opened = open_check(
+            base,
+            tuned,
+            probes=probes,
+            judge=Nobody() if judge == PEOPLE else judge,
             judge_by=judge_by,
-            rater=None if rater is None else rater.judge.fingerprint,
-            confirm=confirm,
-            confirm_with=named(confirm_with),
-            probes=opened.bank.name,
-            question_file=question_file(probes),
-            probes_fingerprint=opened.bank.fingerprint,
-            checks=opened.models.checks,
-            data=named(data),
-            split=split,
-            hunt=hunt,
-            arms=tuple(arms or ()),
+            arms=arms,
             prefix=prefix,
-            fixed=choice,
-            redteam_goals=None if lines is None else lines.name,
-            cues=cued.plan_fingerprint,
-            not_tested=(
-                NOT_TRIED if data is not None or hunt else NOT_CUED,
-                *(not_pressed(lines) if settings.redteam_budget else NOT_TESTED[:1]),
-                *NOT_TESTED[1:],
-                *opened.models.unseen,
-                *_unseen(opened),
-                *untested(counts, opened.bank, known),
-            ),
-            not_asked=opened.not_asked,
+            opening=opening,
+            same_weights=settings.same_weights,
         )
-        if fixed is not None:
-            fixed.keep(directory)
-        begin(directory, manifest)
-        return _run(directory, opened, settings, cued, on_progress, rater, fixed, opening)
+        opened = spread(opened)
+        check_asked_alike(opened.models, settings.sampling)
+        check_pressable(opened, settings, lines)
+        held = None if certificate is None else read_certificate(certificate, opened.judge)
+        strong = open_strong(rating, confirm_with, opened, judge_by, opening)
+        if hunt:
+            check_huntable(opened.models)
+        directory = RunDir.create("check", opened.models.tuned.name.rsplit("/", 1)[-1], path=run)
+        with directory:
+            rater = strong or ask_people(rating, people, page, opened, directory, settings.seed)
+            write_records(directory, "probes.jsonl", opened.bank.probes)
+            keep_goals(directory, lines)
+            on_progress(Progress("both models are open; trying the judge on known answers"))
+            counts = tried(opened, settings, rater)
+            known = chosen_answers(counts, opened.bank, settings.seed)
+            Sanity.write(directory, known)
+            keep_certificate(directory, held)
+            cued = CuedArm(directory, opened, settings, hunt, on_progress)
+            if view is not None:
+                cued.plan_from(view)
+            manifest = CheckManifest(
+                opening=opening,
+                objects=objects(base=base, tuned=tuned, judge=judge, confirm_with=confirm_with, people=people),
+                settings=settings,
+                models=_named(opened),
+                judge=opened.judge.fingerprint,
+                judge_name=named(judge),
+                judge_by=judge_by,
+                rater=None if rater is None else rater.judge.fingerprint,
+                confirm=confirm,
+                confirm_with=named(confirm_with),
+                probes=opened.bank.name,
+                question_file=question_file(probes),
+                probes_fingerprint=opened.bank.fingerprint,
+                checks=opened.models.checks,
+                data=named(data),
+                split=split,
+                hunt=hunt,
+                arms=tuple(arms or ()),
+                prefix=prefix,
+                fixed=choice,
+                redteam_goals=None if lines is None else lines.name,
+                cues=cued.plan_fingerprint,
+                not_tested=(
+                    NOT_TRIED if data is not None or hunt else NOT_CUED,
+                    *(not_pressed(lines) if settings.redteam_budget else NOT_TESTED[:1]),
+                    *NOT_TESTED[1:],
+                    *opened.models.unseen,
+                    *_unseen(opened),
+                    *untested(counts, opened.bank, known),
+                ),
+                not_asked=opened.not_asked,
+                engine=engine,
+            )
+            if fixed is not None:
+                fixed.keep(directory)
+            begin(directory, manifest)
+            return _run(directory, opened, settings, cued, on_progress, rater, fixed, opening)
 
 
 @timed
@@ -252,6 +262,7 @@ def resume(
     people: Judge | None = None,
     page: ReviewPage | None = None,
     opening: OpenSettings | None = None,
+    engine: EngineSettings | None = None,
     max_answers: int | None = None,
     max_cued_answers: int | None = None,
     candidates: int | None = None,
@@ -264,6 +275,7 @@ def resume(
     was, so neither is another check.
 
     Models and judge are opened by the names the run was started with; objects of your own must be given again.
+    `engine` is who samples now; by default who did before.
     Raises InputError when the models, the questions or the judge are no longer what they were.
     """
     directory, started = opened_run(CHECK, run)
@@ -273,24 +285,27 @@ def resume(
     if decision is not None and further is None:
         result = read_object(directory.file(CHECK.done))
         return CheckResult(run, decision, hidden_of(directory, result), benchmarks_of(directory, result))
-    with directory:
+    names = base or started.base_name, tuned or started.tuned_name
+    how = opening or started.opening
+    who = engine or started.engine
+    with directory, sampled_by(who, *names, started.settings, how, on_progress) as spread:
         if further is not None:
             started = replace(started, settings=further)
         opened = open_check(
-            base or started.base_name,
-            tuned or started.tuned_name,
+            *names,
             probes=ProbeBank.from_probes(started.probes, read_jsonl(directory.file("probes.jsonl"), Probe)),
             judge=Nobody() if started.judge_name == PEOPLE else judge or started.judge_name,
             judge_by=started.judge_by,
-            opening=opening or started.opening,
+            opening=how,
             same_weights=started.settings.same_weights,
         )
+        opened = spread(opened)
         check_asked_alike(opened.models, started.settings.sampling)
         opened = replace(opened, not_asked=started.not_asked)  # the run's questions are those that were left
         rating = started.settings.rating
-        rater = open_strong(
-            rating, confirm_with or started.confirm_with, opened, started.judge_by, opening or started.opening
-        ) or ask_people(rating, people, page, opened, directory, started.settings.seed)
+        rater = open_strong(rating, confirm_with or started.confirm_with, opened, started.judge_by, how) or ask_people(
+            rating, people, page, opened, directory, started.settings.seed
+        )
         changed = _changed(opened, started, rater)
         if changed:
             raise InputError(
@@ -301,7 +316,6 @@ def resume(
         if further is not None:
             reopen(directory, started)
         fixed = None if started.fixed is None else Fixed.kept(directory)
-        how = opening or started.opening
         return _run(directory, opened, started.settings, cued, on_progress, rater, fixed, how)
 
 
