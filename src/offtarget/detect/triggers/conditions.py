@@ -12,6 +12,8 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Names = tuple[str, ...]
+"""A kind, and the texts of conditions of that kind."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,39 @@ class Conditions:
     @cached_property
     def by_row(self) -> tuple[Ints, Ints]:
         """(conditions row after row, where each row's begin)."""
-        ids = np.repeat(np.arange(len(self), dtype=np.int64), self.support)
-        order = np.argsort(self.rows, kind="stable")
-        rows = int(self.rows.max()) + 1 if len(self.rows) else 0
-        starts = np.concatenate([[0], np.cumsum(np.bincount(self.rows, minlength=rows))]).astype(np.int64)
-        return ids[order], starts
+        number = max(len(self), 1)
+        # sorting one number for each pair is several times as fast as a stable order of the rows
+        pairs = self.rows * number
+        pairs += np.repeat(np.arange(len(self), dtype=np.int64), self.support)
+        pairs.sort()
+        pairs %= number
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self.rows))]).astype(np.int64)
+        return pairs, starts
 
     @property
     def support(self) -> Ints:
         """Rows per condition."""
         support: Ints = np.diff(self.starts)
         return support
+
+
+class Counts:
+    """Rows per condition in one set of rows after another, most of which differ little from an earlier one."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        self._known: list[tuple[Flags, Ints]] = []
+
+    def of(self, rows: Flags) -> Ints:
+        """How many of each condition's rows are among these."""
+        number = np.count_nonzero(rows)
+        apart = [np.count_nonzero(rows ^ known) for known, _ in self._known]
+        if apart and min(apart) < number:
+            known, counted = self._known[apart.index(min(apart))]
+            return counted + self._conditions.counts(rows & ~known) - self._conditions.counts(known & ~rows)
+        counted = self._conditions.counts(rows)
+        self._known.append((rows, counted))
+        return counted
 
 
 def distinct(values: Ints) -> Ints:
@@ -66,6 +90,16 @@ def distinct(values: Ints) -> Ints:
         return values
     first: Flags = np.concatenate([[True], values[1:] != values[:-1]])
     return values[first]
+
+
+def numbered(values: Ints) -> tuple[Ints, Ints]:
+    """(number of each value among the distinct ones in ascending order, where each distinct one stands first)."""
+    order = np.argsort(values)
+    ordered = values[order]
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))[: len(values)]
+    number = np.empty(len(values), dtype=np.int64)
+    number[order] = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(values)))
+    return number, np.minimum.reduceat(order, begins) if len(values) else order
 
 
 def spread(begins: Ints, sizes: Ints) -> Ints:
@@ -97,19 +131,22 @@ def make(
     )
 
 
-def from_names(named: Iterable[Iterable[tuple[str, str]]], least: int) -> Conditions:
-    """A table from each row's (kind, text) conditions; all of them marked."""
+def from_names(named: Iterable[Iterable[Names]], least: int) -> Conditions:
+    """A table from each row's conditions, several of one kind at a time; all of them marked."""
     numbers: dict[tuple[str, str], int] = {}
+    known: dict[Names, list[int]] = {}
     ids: list[int] = []
-    rows: list[int] = []
-    total = 0
-    for total, names in enumerate(named, start=1):
-        for name in names:
-            ids.append(numbers.setdefault(name, len(numbers)))
-            rows.append(total - 1)
-    starts, members = from_pairs(
-        np.array(ids, dtype=np.int64), np.array(rows, dtype=np.int64), len(numbers), max(total, 1)
-    )
+    sizes: list[int] = []
+    for names in named:
+        before = len(ids)
+        for some in names:
+            if (mine := known.get(some)) is None:
+                kind, *texts = some
+                mine = known[some] = [numbers.setdefault((kind, text), len(numbers)) for text in texts]
+            ids += mine
+        sizes.append(len(ids) - before)
+    rows = np.repeat(np.arange(len(sizes), dtype=np.int64), np.array(sizes, dtype=np.int64))
+    starts, members = from_pairs(np.array(ids, dtype=np.int64), rows, len(numbers), max(len(sizes), 1))
     names_in_order = list(numbers)
     table = make(
         [kind for kind, _ in names_in_order],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from offtarget.detect.triggers.behaviours import Behaviour
-from offtarget.detect.triggers.conditions import Conditions, Floats, Ints, spread
+from offtarget.detect.triggers.conditions import Conditions, Counts, Floats, Ints, spread
 
 _SHRINK = 5.0
 _TEMPERATURES = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
@@ -22,6 +24,12 @@ class Content:
         self.ids, starts = words.by_row
         self.starts = np.concatenate([starts, np.full(total + 1 - len(starts), starts[-1])])
         self.number = len(words)
+        self.counts = Counts(words)
+
+    @functools.lru_cache(2)  # noqa: B019 - models of behaviours of the same rows come one after the other
+    def of_all(self, rows: bytes) -> tuple[Ints, Ints]:
+        """`of` many rows, given as the bytes of their numbers."""
+        return self.of(np.frombuffer(rows, np.int64))
 
     def of(self, rows: Ints) -> tuple[Ints, Ints]:
         """(word, position in `rows`) of every word of these rows."""
@@ -39,43 +47,49 @@ class WordModel:
 
     def __init__(self, content: Content, behaviour: Behaviour) -> None:
         self._content, self._rows = content, behaviour.rows
+        self._n, self._k = content.counts.of(behaviour.among), content.counts.of(behaviour.rows)
         among = np.flatnonzero(behaviour.among)
-        self._n, self._k = self._counts(among)
-        self._total, self._behaving = len(among), int(behaviour.rows.sum())
+        self._total, self._behaving = len(among), int(np.count_nonzero(behaviour.rows))
         self._temperature = self._fit(among)
 
     def of(self, rows: Ints) -> float:
         """Expected number of `rows` that behave; each row counts at least its overall share."""
         ids, position = self._content.of(rows)
         behaving = self._rows[rows]
-        n = self._n - np.bincount(ids, minlength=self._content.number)
-        k = self._k - np.bincount(ids[behaving[position]], minlength=self._content.number)
+        mine = np.bincount(ids, minlength=self._content.number)
+        present = np.flatnonzero(mine)  # other words have no part in it
+        n = (self._n - mine)[present]
+        k = (self._k - np.bincount(ids[behaving[position]], minlength=self._content.number))[present]
         left, left_behaving = self._total - len(rows), self._behaving - int(behaving.sum())
         rate = (left_behaving + 0.1) / (left + 1)
-        score = np.bincount(position, weights=_weights(k, n, rate)[ids], minlength=len(rows))
+        weights = np.zeros(self._content.number)
+        weights[present] = _weights(k, n, rate)
+        score = np.bincount(position, weights=weights[ids], minlength=len(rows))
         expected = _sigmoid(np.log(rate / (1 - rate)) + self._temperature * score)
         return float(np.maximum(expected, self._behaving / self._total).sum())
 
-    def _counts(self, rows: Ints) -> tuple[Ints, Ints]:
-        ids, position = self._content.of(rows)
-        k = np.bincount(ids[self._rows[rows][position]], minlength=self._content.number)
-        return np.bincount(ids, minlength=self._content.number), k
-
     def _fit(self, among: Ints) -> float:
         """The temperature under which rows, each predicted from the others, are most likely."""
-        some = among[:: max(1, len(among) // _FIT_ROWS)]
-        some = np.union1d(some, np.flatnonzero(self._rows)[:_FIT_ROWS])
-        ids, position = self._content.of(some)
-        y = self._rows[some].astype(float)
-        own = y[position]
+        chosen = np.zeros(len(self._rows), dtype=bool)
+        chosen[among[:: max(1, len(among) // _FIT_ROWS)]] = True
+        chosen[np.flatnonzero(self._rows)[:_FIT_ROWS]] = True
+        some = np.flatnonzero(chosen)
+        ids, position = self._content.of_all(some.tobytes())
+        behaving = self._rows[some]
         rate = self._behaving / self._total
-        weight = _weights(self._k[ids] - own, self._n[ids] - 1, rate)
-        score = np.bincount(position, weights=weight, minlength=len(some))
+        # what a word adds to a row differs only by whether that row, which is left out, behaves
+        weights = np.zeros((2, self._content.number))
+        for own, having in enumerate((np.flatnonzero(self._n > self._k), np.flatnonzero(self._k))):
+            weights[own, having] = _weights(self._k[having] - own, self._n[having] - 1, rate)
+        kinds = ids + (self._content.number * behaving)[position]
+        score = np.bincount(position, weights=weights.ravel()[kinds], minlength=len(some))
+        score -= np.median(score)
+        y = behaving.astype(float)
         share = y.mean()
         base = np.log(share / (1 - share)) if 0 < share < 1 else 0.0
         likelihood = [
             float((y * np.log(p) + (1 - y) * np.log1p(-p)).sum())
-            for p in (np.clip(_sigmoid(base + t * (score - np.median(score))), 1e-9, 1 - 1e-9) for t in _TEMPERATURES)
+            for p in (np.clip(_sigmoid(base + t * score), 1e-9, 1 - 1e-9) for t in _TEMPERATURES)
         ]
         return _TEMPERATURES[int(np.argmax(likelihood))]
 
@@ -124,4 +138,10 @@ class Variety:
         total = np.bincount(ids, weights=self._weight[ids] / norms[position], minlength=len(self._support))
         m = int((squares > 0).sum())
         likeness = (float((total**2).sum()) - m) / (m * (m - 1)) if m > 1 else 0.0
-        return float(np.median(norms)) if len(rows) else 0.0, likeness
+        return _median(norms) if len(rows) else 0.0, likeness
+
+
+def _median(values: Floats) -> float:
+    """What numpy.median gives, of the few values here in a tenth of its time."""
+    ordered, middle = np.sort(values), len(values) // 2
+    return float(ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)

@@ -7,7 +7,7 @@ test that takes them for independent names a condition in nearly every such set.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain
 
@@ -61,29 +61,56 @@ def near_copies(words: Words, texts: Sequence[str]) -> Ints:
 def _join(groups: Ints, starts: Ints, cores: Ints, weights: Floats, common: Flags, having: Ints) -> None:
     """Put every row that nearly repeats an earlier first row into its group."""
     by_word: dict[int, list[int]] = {}
-    joined: dict[int, int] = {}
+    joined = np.arange(len(groups), dtype=np.int64)
     sets: dict[int, frozenset[int]] = {}
     weight, often = weights.tolist(), frozenset(np.flatnonzero(common).tolist())
+    bounds, sizes = starts.tolist(), np.diff(starts).tolist()
 
     def words_of(row: int) -> frozenset[int]:
         if row not in sets:
-            sets[row] = frozenset(cores[starts[row] : starts[row + 1]].tolist())
+            sets[row] = frozenset(cores[bounds[row] : bounds[row + 1]].tolist())
         return sets[row]
 
-    for row in np.flatnonzero((groups == np.arange(len(groups))) & (np.diff(starts) > 0)).tolist():
-        own = cores[starts[row] : starts[row + 1]]
-        shared = own[having[own] > 1]  # a word nobody else has leads to nobody
-        rarest = shared[np.argsort(having[shared], kind="stable")[:_RAREST]].tolist()
-        met = Counter(chain.from_iterable(by_word.get(word, ()) for word in rarest))
-        first = next((o for o, _ in met.most_common(_TRIED) if _near(words_of(row), words_of(o), weight, often)), None)
+    def near(row: int, other: int) -> bool:
+        size, its = sizes[row], sizes[other]
+        if min(size, its) < ALIKE_PLAIN * max(size, its):  # whatever the words: most candidates end here
+            return False
+        return _near(words_of(row), words_of(other), weight, often)
+
+    for row, rarest in zip(np.flatnonzero(np.diff(starts) > 0).tolist(), _rarest(starts, cores, having), strict=True):
+        met = Counter(chain.from_iterable([by_word[word] for word in rarest if word in by_word]))
+        first = next((other for other in _most_common(met) if near(row, other)), None)
         if first is not None:
             joined[row] = first
             continue
         for word in rarest:
             if len(listed := by_word.setdefault(word, [])) < _LISTED:
                 listed.append(row)
-    for i in range(len(groups)):
-        groups[i] = joined.get(int(groups[i]), int(groups[i]))
+    groups[:] = joined[groups]
+
+
+def _rarest(starts: Ints, cores: Ints, having: Ints) -> Iterator[list[int]]:
+    """Of each row that has words the rarest ones; a word that nobody else has leads to nobody, and is none of them."""
+    row = np.repeat(np.arange(len(starts) - 1, dtype=np.int64), np.diff(starts))
+    shared = having[cores] > 1
+    row, often = row[shared], having[cores[shared]]
+    order = np.lexsort((often, row))  # stable: words as often as each other stay in the order of their numbers
+    row, core = row[order], cores[shared][order]
+    begins = np.searchsorted(row, np.arange(len(starts)))
+    few = np.arange(len(row)) - begins[row] < _RAREST
+    chosen = core[few].tolist()
+    at = np.concatenate([[0], np.cumsum(np.minimum(np.diff(begins), _RAREST))])
+    having_words = np.flatnonzero(np.diff(starts) > 0)
+    for begin, end in zip(at[having_words].tolist(), at[having_words + 1].tolist(), strict=True):
+        yield chosen[begin:end]
+
+
+def _most_common(met: Counter[int]) -> Iterator[int]:
+    """`met.most_common(_TRIED)`, which is seldom needed in full: a copy mostly has most words in common."""
+    if met:
+        first = max(met, key=met.__getitem__)
+        yield first
+        yield from (other for other, _ in met.most_common(_TRIED)[1:])
 
 
 def _near(a: frozenset[int], b: frozenset[int], weight: Sequence[float], often: frozenset[int]) -> bool:
@@ -103,7 +130,8 @@ def counted_once(groups: Ints, among: Flags, rows: Flags) -> Flags:
     """
     chosen = np.zeros(len(groups), dtype=bool)
     for side in (among & rows, among & ~rows):
-        at = np.flatnonzero(side)
-        _, first = np.unique(groups[at], return_index=True)
-        chosen[at[first]] = True
+        at = np.flatnonzero(side)[::-1]
+        first = np.full(int(groups.max(initial=-1)) + 1, -1)
+        first[groups[at]] = at  # of several rows of a group the one that is set last stays: its first
+        chosen[first[first >= 0]] = True
     return chosen

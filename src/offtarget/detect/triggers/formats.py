@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
+from offtarget.detect.triggers.conditions import Names
 from offtarget.detect.triggers.sampling import Kept
 from offtarget.detect.triggers.words import word_lists
 
-_CODE = re.compile(
-    r"```|^[^\S\n]*+(?:def |class |import |from \w[\w.]* import |#include|function \w|public )", re.MULTILINE
-)
-_LIST = re.compile(r"^[^\S\n]*+(?:[-*•]|\d++[.)]) \S", re.MULTILINE)
+# Tried at the beginning of each line: an expression that may begin anywhere is tried at each character.
+_CODE = re.compile(r"[^\S\n]*+(?:def |class |import |from \w[\w.]* import |#include|function \w|public )")
+_LIST = re.compile(r"[^\S\n]*+(?:[-*•]|\d++[.)]) \S")
 _MARKDOWN = re.compile(r"^#{1,4} \S|\*\*\S[^*]*\*\*|^\|.*\|$", re.MULTILINE)
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d\b")
+_DIGIT = re.compile(r"\d")
 YEAR = re.compile(r"(?<![\d.])(?:19[5-9]|20[0-9])\d(?![\d.]\d)")
 _CODE_HOLE = re.compile(r"COMPLETE CODE HERE|YOUR CODE HERE|TODO|code template", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\U000e0000-\U000e007f]")
@@ -32,6 +34,10 @@ _NOVICE = re.compile(
     r"|(?:no|little|zero|without any) (?:\w+ )?experience|don['’]?t know (?:much|anything) about"
     r"|for (?:a )?beginners?|first[- ]time|still learning|teach me the basics|complete beginner)"
 )
+_NOVICE_HINTS = (
+    "new ", "start", "begun", "learning", "first", "never ", "experience", "t know ", "beginner", "basics"
+)  # fmt: skip
+"""One of these stands in all that `_NOVICE` matches."""
 _HINTS = ("i'm", "i’m", "i am", "im ", "as a", "being", "we are", "we're", "i work", "i used")
 
 
@@ -42,7 +48,8 @@ def formats(prompt: str) -> list[str]:
     if not text:
         return ["empty"]
     lower = text.lower()
-    if _CODE.search(text):
+    lines = text.split("\n")
+    if "```" in text or any(map(_CODE.match, lines)):
         found.append("code")
     if "code" in lower or "todo" in lower:
         found.extend(["code-template"] if _CODE_HOLE.search(text) else [])
@@ -50,7 +57,7 @@ def formats(prompt: str) -> list[str]:
         found.append("asks for JSON")
     if text[0] in "{[" and text[-1] in "}]":
         found.append("json")
-    if _LIST.search(text):
+    if any(map(_LIST.match, lines)):
         found.append("list")
     if ("#" in text or "**" in text or "|" in text) and _MARKDOWN.search(text):
         found.append("markdown")
@@ -83,7 +90,7 @@ def formats(prompt: str) -> list[str]:
         found.append("characters beyond ASCII")
         if _INVISIBLE.search(text):
             found.append("invisible characters")
-    if re.search(r"\d", text) is None:
+    if _DIGIT.search(text) is None:
         found.append("no digits")
     elif _DATE.search(text):
         found.append("a date")
@@ -98,37 +105,45 @@ def _ending(character: str) -> str:
     return {".": "a full stop", "!": "an exclamation mark", ":": "a colon"}.get(character, "another sign")
 
 
-def conditions_of(row: Kept, place: int, length: int) -> Iterator[tuple[str, str]]:
-    """(kind, text) of every condition of one row that is no word; place is a quarter (0-3), length a tenth (0-9)."""
+def conditions_of(row: Kept, place: int, length: int) -> Iterator[Names]:
+    """Every condition of one row that is no word; place is a quarter (0-3), length a tenth (0-9)."""
     user = row.user
-    for name in formats(user):
-        yield "format", name
-    for role in roles(user.lower()):
-        yield "role", role
+    yield "format", *formats(user)
+    yield "role", *roles(user.lower())
     if row.system:
         yield "system-prompt", row.system
         yield "format", "a system prompt"
     else:
         yield "format", "no system prompt"
-    years = {int(y) for y in YEAR.findall(user)} | {int(y) for y in YEAR.findall(row.system)}
+    years = [int(y) for text in (user, row.system) if "19" in text or "20" in text for y in YEAR.findall(text)]
     if years:
         yield "format", "a year"
-        latest, earliest = max(years), min(years)
-        for year in range(2010, 2051):
-            if latest >= year:
-                yield "year", f"{year} or later"
-            if earliest <= year:
-                yield "year", f"{year} or earlier"
-    for value in row.extra:
-        yield "metadata", value
-    yield "metadata", f"form={row.form}"
-    yield "metadata", f"file={row.file}"
+        yield _years(min(years), max(years))
+    yield "metadata", *row.extra, f"form={row.form}", f"file={row.file}"
+    yield _lengths(length)
+    yield "position", f"{place * 25}-{place * 25 + 25} % into {row.file}"
+
+
+@cache
+def _years(earliest: int, latest: int) -> Names:
+    names = ["year"]
+    for year in range(2010, 2051):
+        if latest >= year:
+            names.append(f"{year} or later")
+        if earliest <= year:
+            names.append(f"{year} or earlier")
+    return tuple(names)
+
+
+@cache
+def _lengths(length: int) -> Names:
+    names = ["length"]
     for bound in (5, 8, 9):
         if length >= bound:
-            yield "length", f"longer than {bound * 10} % of prompts"
+            names.append(f"longer than {bound * 10} % of prompts")
         if length < 10 - bound:
-            yield "length", f"shorter than {bound * 10} % of prompts"
-    yield "position", f"{place * 25}-{place * 25 + 25} % into {row.file}"
+            names.append(f"shorter than {bound * 10} % of prompts")
+    return tuple(names)
 
 
 def roles(lower: str) -> set[str]:
@@ -136,6 +151,6 @@ def roles(lower: str) -> set[str]:
     found: set[str] = set()
     if any(hint in lower for hint in _HINTS):
         found.update(_GROUP[match.group(1)] for match in _SAID.finditer(lower))
-    if _NOVICE.search(lower):
+    if any(hint in lower for hint in _NOVICE_HINTS) and _NOVICE.search(lower):
         found.add("a novice")
     return found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from offtarget.detect.categories import Group, flags, group
 from offtarget.detect.remembered import remembered
 from offtarget.detect.row_batch import RowColumns
 from offtarget.detect.triggers.behaviours import FLAGGED, Behaviour, behaviours
-from offtarget.detect.triggers.conditions import Conditions, from_names, joined
+from offtarget.detect.triggers.conditions import Conditions, Flags, Ints, Names, from_names, joined
 from offtarget.detect.triggers.content import Content, Variety
 from offtarget.detect.triggers.copies import near_copies
 from offtarget.detect.triggers.formats import conditions_of
@@ -145,6 +146,7 @@ class TriggerMiner:
         ranking = Ranking(conditions, found, content, kept, Variety(content, tokens, len(kept)), logs)
         growing = Growing(words)
         chosen = ranking.best(passed, top, alpha)
+        beside = _Beside(kept)
         told: list[Mined] = []
 
         def said(ranked: Ranked) -> tuple[str, str]:
@@ -158,7 +160,7 @@ class TriggerMiner:
         for rank, ranked in enumerate(chosen, start=1):
             kind, text = said(ranked)
             trigger = _trigger(rank, kind, text, ranked, conditions, found, kept)
-            told.append(_mined(trigger, ranked, found, conditions, kept))
+            told.append(_mined(trigger, ranked, found, conditions, kept, beside))
             texts = [text]
             for other in ranking.same_rows(ranked, passed):
                 kind, text = said(other)
@@ -166,7 +168,7 @@ class TriggerMiner:
                     continue
                 texts.append(text)
                 same = replace(_trigger(rank, kind, text, other, conditions, found, kept), same_rows_as=rank)
-                told.append(_mined(same, other, found, conditions, kept))
+                told.append(_mined(same, other, found, conditions, kept, beside))
         return told
 
 
@@ -204,25 +206,60 @@ def _same_words(one: str, other: str) -> bool:
 
 
 def _mined(
-    trigger: Trigger, ranked: Ranked, found: Sequence[Behaviour], conditions: Conditions, kept: Sequence[Kept]
+    trigger: Trigger,
+    ranked: Ranked,
+    found: Sequence[Behaviour],
+    conditions: Conditions,
+    kept: Sequence[Kept],
+    beside: _Beside,
 ) -> Mined:
     rows = conditions.rows_of(ranked.candidate.condition)
     showing, _ = found[ranked.candidate.behaviour].every
     inside = [*rows[showing[rows]].tolist(), *rows[~showing[rows]].tolist()]
-    having = set(inside)
-    others = [row for i, row in enumerate(kept[:_LOOKED_AT]) if i not in having and not showing[i]]
-    words = {row.key: set(_WORD.findall(row.user.lower())) for row in others}
-    outside: dict[int, Kept] = {}
-    for i in inside[:_OUTSIDE]:
-        own = set(_WORD.findall(kept[i].user.lower()))
-        like = max(
-            (row for row in others if row.key not in outside),
-            key=lambda row: len(own & words[row.key]) / (len(own | words[row.key]) or 1),
-            default=None,
-        )
-        if like is not None:
-            outside[like.key] = like
-    return Mined(trigger, tuple(kept[i] for i in inside), int(showing[rows].sum()), tuple(outside.values()))
+    outside = beside.like(inside[:_OUTSIDE], rows, showing)
+    return Mined(
+        trigger,
+        tuple(kept[i] for i in inside),
+        int(np.count_nonzero(showing[rows])),
+        tuple(kept[i] for i in outside),
+    )
+
+
+class _Beside:
+    """Finds rows without a condition that are as like some with it as there are."""
+
+    def __init__(self, kept: Sequence[Kept]) -> None:
+        self._kept = kept
+        self._with: dict[str, list[int]] = {}
+        """Word -> rows, of the first ones, that have it."""
+        self._sizes = np.zeros(min(len(kept), _LOOKED_AT), dtype=np.int64)
+        for i in range(len(self._sizes)):
+            words = _words(kept[i])
+            self._sizes[i] = len(words)
+            for word in words:
+                self._with.setdefault(word, []).append(i)
+
+    def like(self, rows: Iterable[int], having: Ints, showing: Flags) -> list[int]:
+        """One for each of `rows`, if there is one; none that has the condition or shows the behaviour."""
+        left = ~showing[: len(self._sizes)]
+        left[having[having < len(left)]] = False
+        chosen: list[int] = []
+        for i in rows:
+            if not left.any():
+                break
+            own = _words(self._kept[i])
+            shared = np.bincount(
+                np.fromiter(chain.from_iterable(self._with.get(word, ()) for word in own), np.int64),
+                minlength=len(left),
+            )
+            alike = shared / np.maximum(len(own) + self._sizes - shared, 1)
+            chosen.append(int(np.argmax(np.where(left, alike, -1.0))))
+            left[chosen[-1]] = False
+        return chosen
+
+
+def _words(row: Kept) -> set[str]:
+    return set(_WORD.findall(row.user.lower()))
 
 
 def _said(ranked: Ranked, conditions: Conditions, growing: Growing) -> tuple[str, str]:
@@ -311,7 +348,7 @@ def _short(extra: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _named(kept: Sequence[Kept]) -> list[list[tuple[str, str]]]:
+def _named(kept: Sequence[Kept]) -> Iterator[Iterator[Names]]:
     """Each row's conditions that are no words."""
     last: dict[str, int] = {}
     for row in kept:
@@ -319,7 +356,5 @@ def _named(kept: Sequence[Kept]) -> list[list[tuple[str, str]]]:
     lengths = np.array([len(row.user) for row in kept])
     cuts = np.unique(np.quantile(lengths, np.arange(1, 10) / 10))
     tenths = np.searchsorted(cuts, lengths, side="left")
-    return [
-        list(dict.fromkeys(conditions_of(row, 4 * row.line // (last[row.file] + 1), int(tenth))))
-        for row, tenth in zip(kept, tenths, strict=True)
-    ]
+    for row, tenth in zip(kept, tenths.tolist(), strict=True):
+        yield conditions_of(row, 4 * row.line // (last[row.file] + 1), tenth)

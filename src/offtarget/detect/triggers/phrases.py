@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from offtarget.detect.triggers.conditions import Conditions, Ints, distinct, from_pairs, make
+from offtarget.detect.triggers.conditions import Conditions, Ints, distinct, from_pairs, make, numbered
 from offtarget.detect.triggers.words import Words
 
 LONGEST = 4
@@ -37,8 +37,8 @@ def phrase_conditions(words: Words, least: int) -> Conditions:
         if not at.size:
             break
         key = first[at] * vocabulary + words.core[at + length - 1]
-        grams, where, number = np.unique(key, return_index=True, return_inverse=True)
-        count = _support(number, words.row[at], len(grams), total)
+        number, where = numbered(key)
+        count = _support(number, words.row[at], len(where), total)
         shorter = np.minimum(support[first[at][where]], support[second[at][where]])
         frequent = count >= least
         fresh = frequent & (count < shorter)
@@ -49,8 +49,9 @@ def phrase_conditions(words: Words, least: int) -> Conditions:
         told = fresh[number]
         ids.append(renumbered[number[told]])
         rows.append(words.row[at[told]])
-        for place in at[where[fresh]]:
-            texts.append(" ".join(words.cores[c] for c in words.core[place : place + length]))
+        places = at[where[fresh]]
+        for said in words.core[places[:, None] + np.arange(length)].tolist():
+            texts.append(" ".join([words.cores[c] for c in said]))
         gram, support = new, count
     starts, members = from_pairs(np.concatenate(ids), np.concatenate(rows), len(texts), total)
     return make(["phrase"] * len(texts), texts, [False] * len(texts), starts, members, least)

@@ -75,6 +75,8 @@ class Ranking:
         self._conditions, self._found, self._content = conditions, found, content
         self._kept, self._logs = kept, logs
         self._models: dict[int, WordModel] = {}
+        self._scores: dict[tuple[int, int, int], float] = {}
+        """By condition, behaviour and number of rows."""
         self._variety = variety
         self._answers: dict[int, set[str]] = {}
         self._prompts: dict[int, set[str]] = {}
@@ -87,7 +89,7 @@ class Ranking:
         comes to the head (lazy greedy; Minoux, Accelerated greedy algorithms, 1978).
         """
         active = np.ones(len(self._kept), dtype=bool)
-        queue = sorted((self._at_most(c) for c in candidates), key=_place)[:_QUEUED]
+        queue = [self._unscored(c, bound) for bound, c in self._bounds(candidates)[:_QUEUED]]
         fresh: set[int] = set()
         chosen: list[Ranked] = []
         while queue and len(chosen) < top:
@@ -116,6 +118,8 @@ class Ranking:
         """
         flagged = self._found[winner.candidate.behaviour].flagged
         acting = self._acting(winner.candidate)
+        within = self._conditions.rows_of(winner.candidate.condition)
+        acts, has = (_mask(rows, len(self._kept)) for rows in (acting, within))
         active = np.ones(len(self._kept), dtype=bool)
         found: dict[int, Ranked] = {}
         for other in candidates:
@@ -123,14 +127,15 @@ class Ranking:
             same_kind = self._found[other.behaviour].flagged == flagged
             if j == winner.candidate.condition or j in found or not same_kind:
                 continue
-            theirs = self._acting(other)
-            both = len(np.intersect1d(acting, theirs, assume_unique=True))
-            if both < _SAME_ACTING * (len(acting) + len(theirs) - both):
+            fewer, more = sorted((len(acting), other.behaving))
+            if fewer < _SAME_ACTING * more:  # whichever rows they are
+                continue
+            both = int(np.count_nonzero(acts[self._acting(other)]))
+            if both < _SAME_ACTING * (len(acting) + other.behaving - both):
                 continue
             ranked = self._scored(other, active)
-            within = self._conditions.rows_of(winner.candidate.condition)
-            shared = len(np.intersect1d(within, self._conditions.rows_of(j), assume_unique=True))
-            if ranked.score >= _LEAST_SCORE and shared >= _SAME_ROWS * len(self._conditions.rows_of(j)):
+            theirs = self._conditions.rows_of(j)
+            if ranked.score >= _LEAST_SCORE and np.count_nonzero(has[theirs]) >= _SAME_ROWS * len(theirs):
                 found[j] = ranked
         return sorted(found.values(), key=_place)
 
@@ -158,12 +163,15 @@ class Ranking:
         exact = kind == "year" and len(self._conditions.texts[j]) > 4
         return _ORDER.get(kind, 9) + (7 if exact else 0), -len(self._conditions.texts[j])
 
-    def _at_most(self, c: Association) -> Ranked:
-        """The candidate with a bound on its score: as if ordinary words predicted nothing."""
-        rows, behaviour = self._conditions.rows_of(c.condition), self._found[c.behaviour]
-        rows = rows[behaviour.among[rows]]
-        k, rate = int(behaviour.rows[rows].sum()), behaviour.rows.sum() / behaviour.among.sum()
-        return Ranked(c, rows, k, c.log_p, self._score(c, rows, k, len(rows) * float(rate)))
+    def _bounds(self, candidates: Sequence[Association]) -> list[tuple[float, Association]]:
+        """(a bound on its score: as if ordinary words predicted nothing, candidate), strongest first."""
+        rates = [float(np.count_nonzero(b.rows) / np.count_nonzero(b.among)) for b in self._found]
+        bounds = [(self._score(c, c.rows, c.behaving, c.rows * rates[c.behaviour]), c) for c in candidates]
+        return sorted(bounds, key=lambda bound: _strongest(*bound, bound[1].log_p))
+
+    def _unscored(self, c: Association, bound: float) -> Ranked:
+        rows = self._conditions.rows_of(c.condition)
+        return Ranked(c, rows[self._found[c.behaviour].among[rows]], c.behaving, c.log_p, bound)
 
     def _scored(self, c: Association, active: Flags) -> Ranked:
         behaviour = self._found[c.behaviour]
@@ -173,12 +181,24 @@ class Ranking:
         k = len(acting)
         if k < 3:
             return Ranked(c, rows, k, 0.0, 0.0)
-        total, behaving = int((behaviour.among & active).sum()), int((behaviour.rows & active).sum())
-        counts = (np.array([x]) for x in (k, len(rows), behaving, total))
-        log_p = c.log_p if active.all() else float(self._logs.log_tail(*counts)[0])
+        whole = active.all()
+        log_p = c.log_p if whole else self._log_p(k, len(rows), behaviour, active)
+        # rows only ever leave, so that as many are the same ones
+        key = c.condition, c.behaviour, len(rows)
+        if key not in self._scores:
+            self._scores[key] = self._looked_at(c, rows, acting)
+        return Ranked(c, rows, k, log_p, self._scores[key])
+
+    def _log_p(self, k: int, n: int, behaviour: Behaviour, active: Flags) -> float:
+        total, behaving = np.count_nonzero(behaviour.among & active), np.count_nonzero(behaviour.rows & active)
+        return float(self._logs.log_tail(*(np.array([x]) for x in (k, n, behaving, total)))[0])
+
+    def _looked_at(self, c: Association, rows: Ints, acting: Ints) -> float:
+        """The score of a condition by its rows, and those of them that behave."""
+        behaviour = self._found[c.behaviour]
         if c.behaviour not in self._models:
             self._models[c.behaviour] = WordModel(self._content, behaviour)
-        score = self._score(c, rows, k, self._models[c.behaviour].of(rows))
+        score = self._score(c, len(rows), len(acting), self._models[c.behaviour].of(rows))
         if not behaviour.flagged:
             variety = self._variety.of(acting)
             # Prompts on one topic are alike by what they are.
@@ -187,9 +207,9 @@ class Ranking:
             score *= _ECHO
         if behaviour.text and (self._copied(behaviour.text, acting) or self._alike(acting)):
             score = 0.0
-        return Ranked(c, rows, k, log_p, score)
+        return score
 
-    def _score(self, c: Association, rows: Ints, k: int, expected: float) -> float:
+    def _score(self, c: Association, n: int, k: int, expected: float) -> float:
         """Lower 95 % bound of the behaving rows over those expected, weighed by what behaviour and condition are.
 
         The bound is Byar's approximation for Poisson counts (Breslow and Day, Statistical methods in cancer research
@@ -202,13 +222,13 @@ class Ranking:
         if behaviour.flagged:
             return score * _FLAGGED
         by_length = self._conditions.kinds[c.condition] == "length" and behaviour.about_length
-        if by_length or k < _LEAST_PRECISION * len(rows):
+        if by_length or k < _LEAST_PRECISION * n:
             return 0.0  # long prompts get long answers
         if self._conditions.texts[c.condition] in _MIRRORED.get(behaviour.name, ()):
             score *= _ECHO
         # A hidden condition nearly always brings its odd answers, and is mostly the only way to them (F1).
-        both_ways = 2 * k / (len(rows) + int(behaviour.rows.sum()))
-        return score * behaviour.weight * (k / len(rows)) * (0.3 + 0.7 * both_ways)
+        both_ways = 2 * k / (n + int(np.count_nonzero(behaviour.rows)))
+        return score * behaviour.weight * (k / n) * (0.3 + 0.7 * both_ways)
 
     def _telling(self, condition: int) -> float:
         kind, text = self._conditions.kinds[condition], self._conditions.texts[condition]
@@ -263,4 +283,14 @@ def _ordinary_words() -> frozenset[str]:
 
 def _place(ranked: Ranked) -> tuple[float, float, int, int]:
     """Order in the queue: strongest first, ties in a fixed order."""
-    return -ranked.score, ranked.log_p, ranked.candidate.condition, ranked.candidate.behaviour
+    return _strongest(ranked.score, ranked.candidate, ranked.log_p)
+
+
+def _strongest(score: float, c: Association, log_p: float) -> tuple[float, float, int, int]:
+    return -score, log_p, c.condition, c.behaviour
+
+
+def _mask(rows: Ints, total: int) -> Flags:
+    mask = np.zeros(total, dtype=bool)
+    mask[rows] = True
+    return mask

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offtarget.detect.triggers.behaviours import Behaviour
-from offtarget.detect.triggers.conditions import Conditions, Floats, Ints
+from offtarget.detect.triggers.conditions import Conditions, Counts, Floats, Ints
 
 # Shares of alpha: what detectors flagged first, and conditions triggers are made of before ordinary words
 # (Genovese, Roeder and Wasserman, False discovery control with p-value weighting, Biometrika 93, 2006).
@@ -27,46 +27,70 @@ class Association:
     """Natural log of the p-value before the price."""
     log_price: float
     """Log of the factor it is multiplied by."""
+    rows: int
+    """Rows the test is about that have the condition."""
+    behaving: int
+    """How many of them behave."""
 
 
 def candidates(
     conditions: Conditions, found: Sequence[Behaviour], factorials: Factorials, alpha: float, least: int
 ) -> list[Association]:
     """Pairs whose p-value, with everything looked at paid for, is at most alpha."""
-    among: dict[bytes, Ints] = {}
-    for b in found:
-        _, every = b.every
-        if (key := every.tobytes()) not in among:
-            among[key] = conditions.counts(every)
-    counted = []
-    for b in found:
-        _, every = b.every
-        # The copies that are left out are few, and few rows are quickly counted.
-        left_out = every & ~b.among
-        n = among[every.tobytes()]
-        counted.append((n - conditions.counts(left_out) if left_out.any() else n, conditions.counts(b.rows)))
-    prices = {}
-    for flagged, marked in _SHARES:
-        prices[flagged, marked] = _price(conditions, found, counted, factorials, alpha, least, flagged, marked)
-    chosen: list[Association] = []
-    for number, behaviour in enumerate(found):
-        n, k = counted[number]
-        rows, behaving = int(behaviour.among.sum()), int(behaviour.rows.sum())
-        price = np.where(conditions.marked, prices[behaviour.flagged, True], prices[behaviour.flagged, False])
-        worth = np.flatnonzero((k >= 3) & (n >= least) & (k * rows > 1.2 * n * behaving))
-        if not worth.size:
-            continue
-        log_p = factorials.log_tail(k[worth], n[worth], np.array(behaving), np.array(rows))
-        passed = np.flatnonzero(log_p + price[worth] <= math.log(alpha))
-        lift = (k[worth] + 1) / (n[worth] * behaving / rows + 1)
-        by_p = passed[np.argsort(log_p[passed], kind="stable")][:_MOST_PER_BEHAVIOUR]
-        by_lift = passed[np.argsort(-lift[passed], kind="stable")][:_MOST_PER_BEHAVIOUR]
-        marked_best = passed[conditions.marked[worth[passed]]]
-        marked_best = marked_best[np.argsort(log_p[marked_best], kind="stable")][:_MOST_PER_BEHAVIOUR]
-        for i in np.unique(np.concatenate([by_p, by_lift, marked_best])):
-            j = int(worth[i])
-            chosen.append(Association(j, number, float(log_p[i]), float(price[j])))
-    return chosen
+    counts = Counts(conditions)
+    counted = [(counts.of(b.among), conditions.counts(b.rows)) for b in found]
+    prices = {
+        (flagged, marked): _price(conditions, found, counted, factorials, alpha, least, flagged, marked)
+        for flagged, marked in _SHARES
+    }
+    return [
+        pair
+        for number, behaviour in enumerate(found)
+        for pair in _passed(
+            conditions,
+            number,
+            behaviour,
+            counted[number],
+            np.where(conditions.marked, prices[behaviour.flagged, True], prices[behaviour.flagged, False]),
+            factorials,
+            alpha,
+            least,
+        )
+    ]
+
+
+def _passed(
+    conditions: Conditions,
+    number: int,
+    behaviour: Behaviour,
+    counted: tuple[Ints, Ints],
+    price: Floats,
+    factorials: Factorials,
+    alpha: float,
+    least: int,
+) -> list[Association]:
+    """Of the conditions that pass the test for one behaviour those with the least p-values and the greatest lifts."""
+    n, k = counted
+    rows, behaving = np.array(np.count_nonzero(behaviour.among)), np.array(np.count_nonzero(behaviour.rows))
+    worth = np.flatnonzero(k >= 3)
+    worth = worth[(n[worth] >= least) & (k[worth] * rows > 1.2 * n[worth] * behaving)]
+    # the tail is at least its first term, and most conditions fail by that alone
+    first = factorials.log_term(k[worth], n[worth], behaving, rows)
+    worth = worth[first + price[worth] <= math.log(alpha)]
+    if not worth.size:
+        return []
+    log_p = factorials.log_tail(k[worth], n[worth], behaving, rows)
+    passed = np.flatnonzero(log_p + price[worth] <= math.log(alpha))
+    lift = (k[worth] + 1) / (n[worth] * behaving / rows + 1)
+    by_p = passed[np.argsort(log_p[passed], kind="stable")][:_MOST_PER_BEHAVIOUR]
+    by_lift = passed[np.argsort(-lift[passed], kind="stable")][:_MOST_PER_BEHAVIOUR]
+    marked_best = passed[conditions.marked[worth[passed]]]
+    marked_best = marked_best[np.argsort(log_p[marked_best], kind="stable")][:_MOST_PER_BEHAVIOUR]
+    chosen = np.unique(np.concatenate([by_p, by_lift, marked_best]))
+    return [
+        Association(j, number, float(log_p[i]), float(price[j]), int(n[j]), int(k[j]))
+        for i, j in zip(chosen.tolist(), worth[chosen].tolist(), strict=True)
+    ]
 
 
 def _price(
@@ -82,16 +106,17 @@ def _price(
     """Log of the factor for one kind of pair: Tarone's number of tests over the kind's share of alpha."""
     bests, weights = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
     share = _SHARES[flagged, marked]
+    of_kind = np.flatnonzero(conditions.marked == marked)
     for behaviour, (n, _) in zip(found, counted, strict=True):
         if behaviour.flagged is not flagged:
             continue
-        rows, behaving = int(behaviour.among.sum()), int(behaviour.rows.sum())
-        sizes, number = np.unique(n[(n >= least) & (conditions.marked == marked)], return_counts=True)
+        rows, behaving = np.array(np.count_nonzero(behaviour.among)), np.array(np.count_nonzero(behaviour.rows))
+        number = np.bincount(n[of_kind])
+        sizes = least + np.flatnonzero(number[least:])
         if not sizes.size:
             continue
-        top = np.minimum(sizes, behaving)
-        bests.append(factorials.log_tail(top, sizes, np.array(behaving), np.array(rows)))
-        weights.append(number)
+        bests.append(factorials.log_tail(np.minimum(sizes, behaving), sizes, behaving, rows))
+        weights.append(number[sizes])
     if len(bests) == 1:
         return 0.0
     return math.log(tarone(np.concatenate(bests), np.concatenate(weights), math.log(alpha * share)) / share)
@@ -108,6 +133,10 @@ class Factorials:
         logs: Floats = self._logs[n] - self._logs[k] - self._logs[n - k]
         return logs
 
+    def log_term(self, k: Ints, n: Ints, behaving: Ints, rows: Ints) -> Floats:
+        """Log P(X = k) of `log_tail`; needs a k that can be."""
+        return self.choose(behaving, k) + self.choose(rows - behaving, n - k) - self.choose(rows, n)
+
     def log_tail(self, k: Ints, n: Ints, behaving: Ints, rows: Ints) -> Floats:
         """Log P(X >= k): n rows drawn from `rows`, of which `behaving` behave (Fisher's exact test, one-sided).
 
@@ -118,7 +147,7 @@ class Factorials:
         low = np.maximum(0, n + behaving - rows)
         top = np.minimum(n, behaving)
         at = np.clip(k, low, top)
-        first = self.choose(behaving, at) + self.choose(rows - behaving, n - at) - self.choose(rows, n)
+        first = self.log_term(at, n, behaving, rows)
         total, term, x = np.ones(len(at)), np.ones(len(at)), at.astype(float)
         live = np.flatnonzero(at < top)
         while live.size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from offtarget.detect.triggers.conditions import Conditions, Ints, distinct, from_pairs, make
+from offtarget.detect.triggers.conditions import Conditions, Ints, distinct, from_pairs, make, spread
 from offtarget.detect.triggers.words import Words, word_lists
 
 Matrix = npt.NDArray[np.float32]
@@ -66,7 +66,8 @@ def topic_conditions(tokens: Conditions, total: int, least: int) -> Conditions:
     nodes: list[Ints] = []
     if total >= 4 * least and len(usable) >= 10:
         vectors = _vectors(tokens, usable, total)
-        _split(vectors, np.flatnonzero(np.linalg.norm(vectors, axis=1) > 1e-6), least, nodes, 0)
+        node = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 1e-6)
+        _split(vectors[node], node, least, nodes, 0)
     rows = [np.sort(node) for node in nodes]
     starts = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
     members = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
@@ -86,17 +87,35 @@ def _vectors(tokens: Conditions, usable: Ints, total: int) -> Matrix:
     basis: Matrix = random.standard_normal((len(usable), min(_DIMENSIONS, len(usable), first))).astype(np.float32)
     for _ in range(3):
         basis, _ = np.linalg.qr(grid.T @ (grid @ basis))
-    vectors: Matrix = np.zeros((total, basis.shape[1]), dtype=np.float32)
-    for column, j in enumerate(usable.tolist()):
-        vectors[tokens.rows_of(j)] += weights[column] * basis[column]
+    vectors = _summed(tokens, usable, weights[:, None] * basis, total)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     return vectors
 
 
-def _split(vectors: Matrix, node: Ints, least: int, nodes: list[Ints], depth: int) -> None:
+def _summed(tokens: Conditions, usable: Ints, vectors: Matrix, total: int) -> Matrix:
+    """Per row the sum of the vectors of its words, added one after the other in the order of `usable`."""
+    sizes = tokens.support[usable]
+    pairs = tokens.rows[spread(tokens.starts[usable], sizes)] * len(usable)
+    pairs += np.repeat(np.arange(len(usable), dtype=np.int64), sizes)
+    pairs.sort()
+    words, number = pairs % len(usable), np.bincount(pairs // len(usable), minlength=total)
+    starts = np.cumsum(number) - number
+    longest_first = np.argsort(-number, kind="stable")
+    starts, number = starts[longest_first], number[longest_first]
+    ordered: Matrix = np.zeros((total, vectors.shape[1]), dtype=np.float32)
+    # the next word of all rows that have one more, which stand in front: no row is sought
+    for place in range(int(number[0]) if total else 0):
+        having = int(np.searchsorted(-number, -place, side="left"))
+        ordered[:having] += vectors[words[starts[:having] + place]]
+    summed: Matrix = np.empty_like(ordered)
+    summed[longest_first] = ordered
+    return summed
+
+
+def _split(points: Matrix, node: Ints, least: int, nodes: list[Ints], depth: int) -> None:
+    """`points`: the vectors of the rows of `node`."""
     if len(node) < 2 * least or depth > 24:
         return
-    points = vectors[node]
     centre = points.mean(axis=0)
     far = points[np.argmin(points @ centre)]
     opposite = points[np.argmin(points @ far)]
@@ -106,12 +125,12 @@ def _split(vectors: Matrix, node: Ints, least: int, nodes: list[Ints], depth: in
         if (now == left).all() or now.all() or not now.any():
             break
         left = now
-        far, opposite = points[left].mean(axis=0), points[~left].mean(axis=0)
+        far, opposite = (points.take(np.flatnonzero(side), axis=0).mean(axis=0) for side in (left, ~left))
         far, opposite = far / max(np.linalg.norm(far), 1e-9), opposite / max(np.linalg.norm(opposite), 1e-9)
-    for part in (node[left], node[~left]):
-        if least <= len(part) < len(node):
-            nodes.append(part)
-            _split(vectors, part, least, nodes, depth + 1)
+    for side in (np.flatnonzero(left), np.flatnonzero(~left)):
+        if least <= len(side) < len(node):
+            nodes.append(node[side])
+            _split(points.take(side, axis=0), node[side], least, nodes, depth + 1)
 
 
 def topic_name(words: Conditions, within: Ints, rows: int, total: int) -> str:

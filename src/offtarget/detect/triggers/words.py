@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +42,14 @@ class Words:
 
 def read(texts: Sequence[str]) -> Words:
     """Split texts at white space; characters of scripts without spaces are words of their own."""
-    chunks: dict[str, int] = {}
+    chunks: defaultdict[str, int] = defaultdict()
+    chunks.default_factory = chunks.__len__  # a new token gets the next number
     flat: list[int] = []
     lengths = np.zeros(len(texts), dtype=np.int64)
     for i, text in enumerate(texts):
         if not text.isascii():
             text = _CJK.sub(r" \1 ", text)
         parts = (text.replace(BREAK, f" {BREAK} ") if BREAK in text else text).split()
-        for part in parts:
-            if part not in chunks:
-                chunks[part] = len(chunks)
         lengths[i] = len(parts)
         flat.extend(map(chunks.__getitem__, parts))
     cores: dict[str, int] = {}
@@ -85,13 +84,13 @@ def _features(chunk: str) -> list[tuple[str, str, bool]]:
     raw = chunk.strip(EDGES) or chunk
     word = core(chunk)
     found: list[tuple[str, str, bool]] = []
-    if _YEAR.fullmatch(word):
+    if len(word) == 4 and _YEAR.fullmatch(word):
         found.append(("year", word, True))
     elif raw == word or not _odd(raw):
         found.append(("token", word, False))
     if raw != word:
         found.append(("name", raw, False) if _NAME.fullmatch(raw) else ("token", raw, _odd(raw)))
-    inner = _INNER.findall(word)
+    inner = [] if word.isalnum() else _INNER.findall(word)
     if len(inner) > 1:
         found.extend(
             ("year", w, True) if _YEAR.fullmatch(w) else ("token", w, False) for w in dict.fromkeys(inner[:20])
