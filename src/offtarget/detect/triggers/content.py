@@ -83,13 +83,13 @@ class WordModel:
             weights[own, having] = _weights(self._k[having] - own, self._n[having] - 1, rate)
         kinds = ids + (self._content.number * behaving)[position]
         score = np.bincount(position, weights=weights.ravel()[kinds], minlength=len(some))
-        score -= np.median(score)
+        apart: Floats = np.asarray(score - np.median(score), dtype=np.float64)
         y = behaving.astype(float)
         share = y.mean()
         base = np.log(share / (1 - share)) if 0 < share < 1 else 0.0
         likelihood = [
             float((y * np.log(p) + (1 - y) * np.log1p(-p)).sum())
-            for p in (np.clip(_sigmoid(base + t * score), 1e-9, 1 - 1e-9) for t in _TEMPERATURES)
+            for p in (np.clip(_sigmoid(base + t * apart), 1e-9, 1 - 1e-9) for t in _TEMPERATURES)
         ]
         return _TEMPERATURES[int(np.argmax(likelihood))]
 

@@ -167,7 +167,7 @@ class Ranking:
         """(a bound on its score: as if ordinary words predicted nothing, candidate), strongest first."""
         rates = [float(np.count_nonzero(b.rows) / np.count_nonzero(b.among)) for b in self._found]
         bounds = [(self._score(c, c.rows, c.behaving, c.rows * rates[c.behaviour]), c) for c in candidates]
-        return sorted(bounds, key=lambda bound: _strongest(*bound, bound[1].log_p))
+        return sorted(bounds, key=lambda bound: _strongest(bound[0], bound[1], bound[1].log_p))
 
     def _unscored(self, c: Association, bound: float) -> Ranked:
         rows = self._conditions.rows_of(c.condition)
