@@ -3,8 +3,9 @@
 In the last round of each a worker is killed. `sample`: the answers of one check as it asks for them, by a process
 without Ray, by 1 and by 2 workers in turn, after all of them have opened the model; SmolLM2 where
 `.models/smollm2` is there. Wall time depends on what else the machine does, so the load before each
-round stands beside it, and processor seconds, those of Ray's own processes included, are what to compare. The results
-of all rounds must be equal.
+round stands beside it, and processor seconds, those of Ray's own processes included, are what to compare (of `sample`
+those of each worker: what the busier of two needs is what both would take with a core each). The results of all rounds
+must be equal.
 Run it with: python benchmarks/scale.py [check] [audit] [sample]
 What is not named keeps the numbers that are on file.
 """
@@ -22,6 +23,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,8 +223,9 @@ def audit(home: Path) -> dict[str, Any]:
 
 
 def part_and_process(models: Any, part: Any) -> Any:
-    """In a worker."""
-    return sample_part(models, part), os.getpid()
+    """In a worker: the answers, who gave them, and the processor seconds they took there."""
+    begun = time.process_time()
+    return sample_part(models, part), os.getpid(), time.process_time() - begun
 
 
 class Asked:
@@ -245,7 +249,7 @@ class Asked:
 
     def first(self, model: Any) -> None:
         """Prompts are read once; what is timed comes after it, as most of a check does."""
-        model.sample(self._calls[0], self.settings)
+        model.sample(self._calls[0], replace(self.settings, max_tokens=1))
 
 
 def by_process(asked: Asked) -> dict[str, Any]:
@@ -254,11 +258,11 @@ def by_process(asked: Asked) -> dict[str, Any]:
 
 
 def by_workers(asked: Asked, count: int) -> dict[str, Any]:
-    processes = set[int]()
+    seconds = Counter[int]()
 
     def results(parts: Any) -> Any:
-        for answers, process in holders.results(parts):
-            processes.add(process)
+        for answers, process, took in holders.results(parts):
+            seconds[process] += took
             yield answers
 
     opened = partial(open_there, asked.name, asked.name, OpenSettings(), True)
@@ -267,10 +271,12 @@ def by_workers(asked: Asked, count: int) -> dict[str, Any]:
         cluster.holding(opened, part_and_process, environment=environment(), on_lost=print) as holders,
     ):
         model = SpreadModel(asked.model, "base", results)
-        while len(processes) < count:
+        while len(seconds) < count:
             asked.first(model)
         asked.first(model)
-        return timed(f"{count} worker{'s' * (count > 1)}", asked, model)
+        seconds.clear()
+        found = timed(f"{count} worker{'s' * (count > 1)}", asked, model)
+        return found | {"processor_seconds_of_workers": [round(took, 2) for took in seconds.values()]}
 
 
 def timed(name: str, asked: Asked, model: Any) -> dict[str, Any]:
@@ -293,6 +299,7 @@ def in_turn(asked: Asked) -> dict[str, Any]:
     for one in rounds:
         one["equal_to_one_process"] = one.pop("outcome") == answers
     one, two = ([r["wall_seconds"] for r in rounds[n::3]] for n in (1, 2))
+    busiest, busier = ([max(r["processor_seconds_of_workers"]) for r in rounds[n::3]] for n in (1, 2))
     return {
         "model": asked.name,
         "answers": len(answers),
@@ -301,6 +308,9 @@ def in_turn(asked: Asked) -> dict[str, Any]:
             r["round"]: statistics.median(o["wall_seconds"] for o in rounds[n::3]) for n, r in enumerate(rounds[:3])
         },
         "two_workers_times_as_fast_as_one": round(statistics.median(a / b for a, b in zip(one, two, strict=True)), 2),
+        "by_processor_seconds_of_the_busier_one": round(
+            statistics.median(a / b for a, b in zip(busiest, busier, strict=True)), 2
+        ),
         "rounds": rounds,
     }
 
@@ -311,7 +321,7 @@ def sample(home: Path) -> dict[str, Any]:
     with connected(EngineSettings("ray", workers=2)):
         found.append(in_turn(Asked("organism/base", 120, 8)))
         if (smollm2 := Path(__file__).parent.parent / ".models" / "smollm2").exists():
-            found.append(in_turn(Asked(f"hf/{smollm2}", 24, 1)) | {"model": "SmolLM2-135M-Instruct"})
+            found.append(in_turn(Asked(f"hf/{smollm2}", 16, 1)) | {"model": "SmolLM2-135M-Instruct"})
     return {"answers_together": TOGETHER, "answers_in_a_part": PART, "models": found}
 
 

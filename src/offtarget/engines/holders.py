@@ -159,6 +159,6 @@ class Holders(Generic[P, T]):
 
 def _given_up(lost: str) -> InputError:
     return InputError(
-        f"{many(TRIES, 'worker')} of the cluster were lost one after another at the same ({lost.rstrip('.')}): is the "
-        "memory of their machines enough? Take fewer with --workers. What was computed before is kept."
+        f"{lost} That happened to {many(TRIES, 'worker')} of the cluster one after another, at the same piece of work: "
+        "is the memory of their machines enough? Take fewer with --workers. What was computed before is kept."
     )

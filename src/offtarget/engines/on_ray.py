@@ -158,9 +158,11 @@ class Cluster(Generic[T]):
 
         They begin to open it at once. `environment`, `memory` and `gpu` as in `run`, for each of them.
         """
-        actor = self._ray.remote(**self._each(memory, gpu), max_restarts=0, max_task_retries=0)(Holder)
+        each = self._each(memory, gpu)
+        actor = self._ray.remote(**each, max_restarts=0, max_task_retries=0)(Holder)
         begin = partial(_begin, str(Path.cwd()), dict(environment), versions(self._packages))
-        count = min(self._settings.workers or self._cores(), self._cores())
+        room = int(self._ray.cluster_resources()["GPU"]) if "num_gpus" in each else self._cores()
+        count = max(1, min(self._settings.workers or room, room))
         holders: Holders[Any, Any] = Holders(
             self._ray, actor, count, Setting(begin, opened, work), lambda one: self._ended(one, ""), on_lost
         )
