@@ -124,12 +124,13 @@ def pytest_runtest_logreport(report: Any) -> None:
         _WORKERS.setdefault(group_of(report.nodeid.partition("::")[0]), set()).add(worker)
 
 
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Browsers go from file to file and end here; groups that were torn apart are an error, or nobody would see it."""
     if "browsing" in sys.modules:
         sys.modules["browsing"].end_browsers()
     if torn := [group for group, workers in _WORKERS.items() if len(workers) > 1]:
-        pytest.exit(f"The tests of {', '.join(torn)} ran in several processes.", returncode=1)
+        sys.stderr.write(f"\nThe tests of {', '.join(torn)} ran in several processes.\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 _frozen = 0
