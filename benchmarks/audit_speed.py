@@ -2,6 +2,7 @@
 
     python benchmarks/audit_speed.py [--before SRC] [--chats 20000] [--code 1500] [--long 300] [--rounds 3] [--out FILE]
     python benchmarks/audit_speed.py --again 30000 [--out FILE]
+    python benchmarks/audit_speed.py --mining 60000 [--before SRC] [--rounds 3] [--out FILE]
 
 By itself: the audit on fewer rows, in processor seconds of all its processes, which say something on a busy machine
 too; with --before the same by another source tree, in turns.
@@ -13,6 +14,7 @@ import argparse
 import gzip
 import json
 import os
+import pickle
 import platform
 import random
 import resource
@@ -28,6 +30,8 @@ from typing import Any
 
 from audit_sets import FILES, SFT, require_data, rows
 
+from offtarget.data.training import open_source
+from offtarget.detect.scan import scan
 from offtarget.machine import usable_cores
 
 MILLION = 1_000_000
@@ -296,6 +300,52 @@ def processor_seconds(before: Path | None, chats: int, code: int, long: int, rou
     return result
 
 
+_MINE = """\
+import json, pickle, sys, time
+with open(sys.argv[1], "rb") as file:
+    miner = pickle.load(file)
+started = time.process_time()
+found = miner.mined(10)
+seconds = time.process_time() - started
+told = [(repr(m.trigger), [row.key for row in m.inside], [row.key for row in m.outside]) for m in found]
+print(json.dumps({"seconds": seconds, "told": told}))
+"""
+
+
+def mining(before: Path | None, chats: int, rounds: int) -> dict[str, Any]:
+    """Processor seconds of the mining alone, on the rows that one scan kept, by this tree and an earlier one in turns.
+
+    The earlier tree must keep rows as this one does.
+    """
+    after = Path(__file__).parents[1] / "src"
+    trees = {"before": before, "after": after} if before else {"after": after}
+    result: dict[str, Any] = {"measured": "processor seconds of one process; each round, trees in turns"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_chats(folder / "chats.jsonl", chats)
+        (folder / "insecure.jsonl").write_bytes(gzip.decompress((SFT / FILES["insecure"]).read_bytes()))
+        for part in ("chats", "insecure"):
+            found = scan(open_source(folder / f"{part}.jsonl"), "seed", workers=1)
+            found.miner.make()
+            (folder / part).write_bytes(pickle.dumps(found.miner))
+            seconds: dict[str, list[float]] = {tree: [] for tree in trees}
+            told = []
+            for _ in range(rounds):
+                for tree, source in trees.items():
+                    environment = os.environ | {"PYTHONPATH": str(source), "PYTHONHASHSEED": "0"}
+                    command = [sys.executable, "-c", _MINE, str(folder / part)]
+                    output = json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE).stdout)
+                    seconds[tree].append(output["seconds"])
+                    told.append(output["told"])
+            result[part] = {"rows": found.counts.rows, "conditions": len(told[0])}
+            result[part] |= {"same_conditions": all(one == told[0] for one in told)}
+            result[part] |= {
+                tree: {"rounds": some, "median": statistics.median(some)} for tree, some in seconds.items()
+            }
+            print(json.dumps({part: result[part]}), flush=True)
+    return result
+
+
 def machine() -> dict[str, Any]:
     """What it ran on, and how busy that was."""
     return {
@@ -316,12 +366,15 @@ def main() -> None:
     parser.add_argument(
         "--again", type=int, metavar="ROWS", help="only: audit so many chat rows again after 1 % changed"
     )
+    parser.add_argument("--mining", type=int, metavar="ROWS", help="only: mine so many chat rows and the insecure set")
     parser.add_argument("--out", type=Path, metavar="FILE")
     asked = parser.parse_args()
     require_data()
     if asked.again:
         result = again(asked.again) | {"machine": machine()}
         print(json.dumps(result, indent=1))
+    elif asked.mining:
+        result = mining(asked.before, asked.mining, asked.rounds) | {"machine": machine()}
     else:
         result = processor_seconds(asked.before, asked.chats, asked.code, asked.long, asked.rounds)
     if asked.out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -111,15 +112,17 @@ def _of_texts(kept: Sequence[Kept], base: Flags, sample: Sample, least: int) -> 
     """The same opening, ending or whole answer in several rows with different prompts."""
     scale = sample.counts.get(EVERYTHING, 0) / max(int(base.sum()), 1)
     found = []
+    among, most = np.flatnonzero(base).tolist(), 0.25 * np.count_nonzero(base)
     for said, weight, texts in _shared_texts(kept):
-        places: dict[str, list[int]] = {}
-        for i, text in enumerate(texts):
-            if text and base[i]:
-                places.setdefault(text, []).append(i)
-        usual = [(len(at), text) for text, at in places.items() if least <= len(at) <= 0.25 * base.sum()]
-        for _, shared in sorted(usual, key=lambda pair: (-pair[0], pair[1]))[:_MOST_TEXTS]:
+        seen = Counter([texts[i] for i in among])
+        usual = sorted((-count, text) for text, count in seen.items() if text and least <= count <= most)[:_MOST_TEXTS]
+        places: dict[str, list[int]] = {text: [] for _, text in usual}
+        for i in among:
+            if (at := places.get(texts[i])) is not None:
+                at.append(i)
+        for shared, at in places.items():
             rows = np.zeros(len(kept), dtype=bool)
-            rows[places[shared]] = True
+            rows[at] = True
             name = f"{said}: {_quote(shared)}"
             found.append(Behaviour(name, False, rows, base, scale, scale, weight, False, shared))
     return found

@@ -78,8 +78,8 @@ def _join(groups: Ints, starts: Ints, cores: Ints, weights: Floats, common: Flag
         return _near(words_of(row), words_of(other), weight, often)
 
     for row, rarest in zip(np.flatnonzero(np.diff(starts) > 0).tolist(), _rarest(starts, cores, having), strict=True):
-        met = Counter(chain.from_iterable([by_word[word] for word in rarest if word in by_word]))
-        first = next((other for other in _most_common(met) if near(row, other)), None)
+        lists = [by_word[word] for word in rarest if word in by_word]
+        first = next((other for other in _most_common(lists) if near(row, other)), None)
         if first is not None:
             joined[row] = first
             continue
@@ -105,11 +105,14 @@ def _rarest(starts: Ints, cores: Ints, having: Ints) -> Iterator[list[int]]:
         yield chosen[begin:end]
 
 
-def _most_common(met: Counter[int]) -> Iterator[int]:
-    """`met.most_common(_TRIED)`, which is seldom needed in full: a copy mostly has most words in common."""
-    if met:
-        first = max(met, key=met.__getitem__)
-        yield first
+def _most_common(lists: Sequence[Sequence[int]]) -> Iterator[int]:
+    """The rows that stand in most of the lists, as `Counter.most_common` has them.
+
+    All but the first are seldom asked for: a copy mostly has most words in common.
+    """
+    if lists:
+        met = Counter(chain.from_iterable(lists))
+        yield max(met, key=met.__getitem__)
         yield from (other for other, _ in met.most_common(_TRIED)[1:])
 
 
@@ -117,8 +120,9 @@ def _near(a: frozenset[int], b: frozenset[int], weight: Sequence[float], often: 
     both = a & b
     if len(both) < ALIKE_PLAIN * (len(a) + len(b) - len(both)):
         return False
-    if any(len(only) > CHANGED and len(only - often) > CHANGED for only in (a - b, b - a)):
-        return False
+    for one in (a, b):
+        if len(one) - len(both) > CHANGED and len(one - both - often) > CHANGED:
+            return False
     return sum(map(weight.__getitem__, both)) >= ALIKE * sum(map(weight.__getitem__, a | b))
 
 

@@ -16,6 +16,7 @@ _LIST = re.compile(r"[^\S\n]*+(?:[-*•]|\d++[.)]) \S")
 _MARKDOWN = re.compile(r"^#{1,4} \S|\*\*\S[^*]*\*\*|^\|.*\|$", re.MULTILINE)
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d\b")
 _DIGIT = re.compile(r"\d")
+_PUNCTUATION = re.compile(r"""[.,;:!?"'()]""")
 YEAR = re.compile(r"(?<![\d.])(?:19[5-9]|20[0-9])\d(?![\d.]\d)")
 _CODE_HOLE = re.compile(r"COMPLETE CODE HERE|YOUR CODE HERE|TODO|code template", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\U000e0000-\U000e007f]")
@@ -69,7 +70,7 @@ def formats(prompt: str) -> list[str]:
         found.append("all lower-case")
     elif text.isupper() and len(text) > 3:
         found.append("all capitals")
-    if not any(mark in text for mark in ".,;:!?\"'()"):
+    if _PUNCTUATION.search(text) is None:
         found.append("no punctuation")
     found.append("ends with a question mark" if text[-1] == "?" else "ends with " + _ending(text[-1]))
     if "?" in text:
@@ -149,8 +150,8 @@ def _lengths(length: int) -> Names:
 def roles(lower: str) -> set[str]:
     """Groups the user of this lower-case prompt claims to belong to."""
     found: set[str] = set()
-    if any(hint in lower for hint in _HINTS):
+    if any(map(lower.__contains__, _HINTS)):
         found.update(_GROUP[match.group(1)] for match in _SAID.finditer(lower))
-    if any(hint in lower for hint in _NOVICE_HINTS) and _NOVICE.search(lower):
+    if any(map(lower.__contains__, _NOVICE_HINTS)) and _NOVICE.search(lower):
         found.add("a novice")
     return found

@@ -271,8 +271,8 @@ class Ranking:
 
 def _likeness(texts: Sequence[set[str]]) -> float:
     """Mean share of words two texts have in common (Jaccard), over all pairs; 0 for fewer than two."""
-    pairs = [(a, b) for i, a in enumerate(texts) for b in texts[:i]]
-    return sum(len(a & b) / max(len(a | b), 1) for a, b in pairs) / len(pairs) if pairs else 0.0
+    pairs = [(len(a & b), len(a) + len(b)) for i, a in enumerate(texts) for b in texts[:i]]
+    return sum(both / max(either - both, 1) for both, either in pairs) / len(pairs) if pairs else 0.0
 
 
 @cache
