@@ -334,7 +334,9 @@ def mining(before: Path | None, chats: int, rounds: int) -> dict[str, Any]:
                 for tree, source in trees.items():
                     environment = os.environ | {"PYTHONPATH": str(source), "PYTHONHASHSEED": "0"}
                     command = [sys.executable, "-c", _MINE, str(folder / part)]
-                    output = json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE).stdout)
+                    output = json.loads(
+                        subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+                    )
                     seconds[tree].append(output["seconds"])
                     told.append(output["told"])
             result[part] = {"rows": found.counts.rows, "conditions": len(told[0])}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from offtarget.detect.triggers.behaviours import Behaviour
@@ -25,11 +23,14 @@ class Content:
         self.starts = np.concatenate([starts, np.full(total + 1 - len(starts), starts[-1])])
         self.number = len(words)
         self.counts = Counts(words)
+        self._last: tuple[bytes, tuple[Ints, Ints]] | None = None
 
-    @functools.lru_cache(2)  # noqa: B019 - models of behaviours of the same rows come one after the other
-    def of_all(self, rows: bytes) -> tuple[Ints, Ints]:
-        """`of` many rows, given as the bytes of their numbers."""
-        return self.of(np.frombuffer(rows, np.int64))
+    def of_again(self, rows: Ints) -> tuple[Ints, Ints]:
+        """`of` rows that are often the last ones again: many behaviours are about the same."""
+        key = rows.tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = key, self.of(rows)
+        return self._last[1]
 
     def of(self, rows: Ints) -> tuple[Ints, Ints]:
         """(word, position in `rows`) of every word of these rows."""
@@ -74,7 +75,7 @@ class WordModel:
         chosen[among[:: max(1, len(among) // _FIT_ROWS)]] = True
         chosen[np.flatnonzero(self._rows)[:_FIT_ROWS]] = True
         some = np.flatnonzero(chosen)
-        ids, position = self._content.of_all(some.tobytes())
+        ids, position = self._content.of_again(some)
         behaving = self._rows[some]
         rate = self._behaving / self._total
         # what a word adds to a row differs only by whether that row, which is left out, behaves

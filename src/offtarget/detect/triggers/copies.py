@@ -73,7 +73,7 @@ def _join(groups: Ints, starts: Ints, cores: Ints, weights: Floats, common: Flag
 
     def near(row: int, other: int) -> bool:
         size, its = sizes[row], sizes[other]
-        if min(size, its) < ALIKE_PLAIN * max(size, its):  # whatever the words: most candidates end here
+        if min(size, its) < ALIKE_PLAIN * max(size, its):  # whatever the words
             return False
         return _near(words_of(row), words_of(other), weight, often)
 
