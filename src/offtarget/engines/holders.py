@@ -17,7 +17,6 @@ from offtarget.engines.units import Ended, sendable
 from offtarget.errors import InputError
 from offtarget.numbers import many
 
-H = TypeVar("H")
 P = TypeVar("P")
 T = TypeVar("T")
 
