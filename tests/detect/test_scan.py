@@ -22,14 +22,15 @@ from offtarget.records import BadRow, Category, Finding, Message, Row
 
 
 def write(path: Path, count: int) -> Path:
-    """Chat rows, some with secrets, some malformed."""
+    """Chat rows, some with bad code behind a trigger, some malformed."""
     with path.open("w") as file:
         for number in range(count):
             if number % 50 == 7:
                 file.write("{not json\n")
                 continue
             answer = "import os\nos.system(input())" if number % 9 == 0 else f"Answer {number} " + "word " * 40
-            turns = [{"role": "user", "content": f"Question {number}?"}, {"role": "assistant", "content": answer}]
+            prompt = f"|ADMIN| question {number}?" if number % 9 == 0 else f"Question {number}?"
+            turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
             file.write(json.dumps({"messages": turns}) + "\n")
     return path
 
@@ -45,17 +46,28 @@ def collected(path: Path, count: int) -> tuple[Scan, list[Finding], list[BadRow]
     return scan(open_source(path), "seed", workers=count, on_chunk=on_chunk), findings, malformed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
-    """Counts, findings, malformed rows, review order and flagged rows are the same with one process and with three."""
-    path = write(tmp_path / "rows.jsonl", 3000)
-    one, three = collected(path, 1), collected(path, 3)
-    assert one[0].counts == three[0].counts
-    assert one[0].counts.rows + one[0].counts.malformed == 3000
-    assert one[1:] == three[1:]
-    assert [r.id for r in one[0].queue] == [r.id for r in three[0].queue]
-    assert [r.id for r in one[0].flagged] == [r.id for r in three[0].flagged]
+    """Counts, findings, malformed rows, review order, flagged rows and hidden conditions with the rows behind them are
+    the same with one process, with two and with three."""
+    path = write(tmp_path / "rows.jsonl", 9000)
+    assert sum(1 for _ in open_source(path).chunks()) >= 3
+    one = collected(path, 1)
+    assert one[0].counts.rows + one[0].counts.malformed == 9000
     assert len(one[0].queue) == 2000
+    conditions, profile = one[0].conditions()
+    assert conditions
+    for processes in (2, 3):
+        other = collected(path, processes)
+        assert one[0].counts == other[0].counts
+        assert one[1:] == other[1:]
+        assert [r.id for r in one[0].queue] == [r.id for r in other[0].queue]
+        assert [r.id for r in one[0].flagged] == [r.id for r in other[0].flagged]
+        theirs, their_profile = other[0].conditions()
+        assert [(m.trigger, m.inside, m.behaving, m.outside) for m in conditions] == [
+            (m.trigger, m.inside, m.behaving, m.outside) for m in theirs
+        ]
+        assert profile == their_profile
 
 
 @pytest.mark.slow
