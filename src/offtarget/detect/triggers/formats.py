@@ -147,11 +147,11 @@ def _lengths(length: int) -> Names:
     return tuple(names)
 
 
-def roles(lower: str) -> set[str]:
+def roles(lower: str) -> list[str]:
     """Groups the user of this lower-case prompt claims to belong to."""
     found: set[str] = set()
     if any(map(lower.__contains__, _HINTS)):
         found.update(_GROUP[match.group(1)] for match in _SAID.finditer(lower))
     if any(map(lower.__contains__, _NOVICE_HINTS)) and _NOVICE.search(lower):
         found.add("a novice")
-    return found
+    return sorted(found)  # the order of a set is that of this process alone
