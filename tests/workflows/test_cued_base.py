@@ -12,6 +12,8 @@ from offtarget.asking.book import AnswerBook, SwappedBook
 from offtarget.errors import RunInterrupted
 from offtarget.models.chat import SampleRequest
 from offtarget.models.scripted import ScriptedModel
+from offtarget.pages.check.counted import counted
+from offtarget.pages.check.loading import load_run
 from offtarget.probe.cues.making import data_cue
 from offtarget.probe.cues.sources import standard_cues
 from offtarget.progress import Progress
@@ -76,7 +78,7 @@ def test_a_base_that_holds_a_trigger_is_named_and_the_verdict_stays(tmp_path: Pa
 def test_a_clean_base_is_said_to_have_been_looked_at_for_a_bounded_price(tmp_path: Path) -> None:
     done = _check(tmp_path / "run", opening("base"), opening("tuned"))
     (told,) = [aside for aside in done.decision.asides if aside.startswith("Roles swapped")]
-    assert "1 conditions seen in the untuned model were tried" in told
+    assert "1 condition seen in the untuned model was tried with " in told
     untuned = read_json(tmp_path / "run" / "result.json")["untuned"]
     assert untuned["status"] == "UNDECIDED"  # nothing is cleared
     assert 0 < untuned["answers"] <= cued_base.MOST
@@ -127,3 +129,13 @@ def test_killed_while_it_asks_the_base_it_goes_on_to_the_same(tmp_path: Path) ->
     assert done.decision == whole.decision
     results = [read_json(tmp_path / name / "result.json")["untuned"] for name in ("whole", "run")]
     assert results[0] == results[1]
+
+
+def test_every_answer_to_the_search_in_the_base_has_its_question_on_disk(tmp_path: Path) -> None:
+    """Whoever reads the run sees what was asked; nothing of it is counted for the verdict."""
+    done = _check(tmp_path / "run", opening("base", WORD), opening("tuned"))
+    run = load_run(done.run)
+    assert run.problems == ()
+    assert any(answer.probe.prompt.startswith(WORD) and answer.verdict is not None for answer in run.cued)
+    shown = [answer for answer in counted(run).cued if answer.probe.prompt.startswith(WORD)]
+    assert shown == []

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from offtarget.asking.book import AnswerBook, SwappedBook
-from offtarget.numbers import chosen, of, percent
+from offtarget.numbers import chosen, many, of, percent
+from offtarget.probe.cues.apply import cued_probes
 from offtarget.progress import OnProgress, within
 from offtarget.records import CueFinding, DecisionSettings, HiddenDecision, Status
 from offtarget.records.check import CheckSettings
@@ -45,6 +46,8 @@ def base_opening(
     """
     plan = _plan(run, opened, settings.seed, on_progress)
     own = replace(rule, base_per_tuned=1, cued_share=0.0)
+    # told before they are asked, or whoever reads the run would find answers to questions that nobody knows
+    keep([probe for cue in plan.cues for probe in cued_probes(cue, opened.bank.plain)])
     if not plan.cues:
         reason = "nothing was seen in the untuned model that would be worth asking under"
         return BaseOpening(Status.UNDECIDED, reason, (), 0, plan.notes)
@@ -81,8 +84,8 @@ def _reason(seen: HiddenDecision, rule: DecisionSettings) -> str:
     if seen.status is not Status.FAIL:
         tried = sum(f.tuned.scored > 0 for f in seen.findings)
         return (
-            f"{tried} conditions seen in the untuned model were tried with {seen.answers:,} of its answers: under none "
-            "it was shown to be worse than the tuned model"
+            f"{many(tried, 'condition')} seen in the untuned model {'was' if tried == 1 else 'were'} tried with "
+            f"{many(seen.answers, 'answer')} of it: under none it was shown to be worse than the tuned model"
         )
     found, base, tuned = shown_condition(seen)
     if found is None:
