@@ -25,6 +25,17 @@ def cache_root() -> Path:
     return Path(os.environ.get(CACHE_ENV) or Path.home() / ".cache" / "offtarget")
 
 
+def add_lines(path: Path, lines: Sequence[str]) -> None:
+    """Add whole lines to a file that other processes add to as well. One that cannot be written is left as it is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"), path.open("ab") as file:
+            # a leading newline ends a line that another process left torn
+            file.write(b"\n" + "".join(lines).encode("ascii"))
+    except OSError:
+        return
+
+
 class BaseCache:
     """Answers of one base model under one sampling setting and seed, looked up by the exact messages."""
 
@@ -93,13 +104,7 @@ class BaseCache:
                 if g.opening:
                     value["opening"] = g.opening
                 lines.append(json.dumps(value) + "\n")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self._path}.lock"), self._path.open("ab") as file:
-                # a leading newline ends a line that another process left torn
-                file.write(b"\n" + "".join(lines).encode("ascii"))
-        except OSError:
-            return
+        add_lines(self._path, lines)
 
 
 def _probe_key(probe: Probe) -> str:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from offtarget.asking.ask import Pair
-from offtarget.asking.cache import cache_root
+from offtarget.asking.cache import add_lines, cache_root
 from offtarget.records import Outcome, Verdict
 from offtarget.rundir import fingerprint, to_jsonable
 
@@ -122,15 +120,8 @@ class KeptVerdicts:
                 self._found[key] = said
                 value = {"answer": key, "at": int(time.time()), "trial": self._trial, **to_jsonable(said)}
                 lines.append(json.dumps(value) + "\n")
-        if not lines:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self._path}.lock"), self._path.open("ab") as file:
-                # a leading newline ends a line that another process left torn
-                file.write(b"\n" + "".join(lines).encode("ascii"))
-        except OSError:
-            return
+        if lines:
+            add_lines(self._path, lines)
 
 
 def kept_verdicts(base_fingerprint: str, judge_fingerprint: str, trial: str, root: Path | None = None) -> KeptVerdicts:
